@@ -1,0 +1,201 @@
+//! What can happen to an order.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::{EventId, Money, OrderDetails, OrderId, Parcel, Text};
+
+/// One immutable event of one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Same id, same event.
+    pub id: EventId,
+    /// Whose event it is.
+    pub order_id: OrderId,
+    /// When it happened, UTC, as its reporter said.
+    pub occurred_at: DateTime<Utc>,
+    /// Who or what reported it.
+    pub actor: Option<Text<100>>,
+    /// Tells a repeat of this event from another event under the same id.
+    pub fingerprint: Fingerprint,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// A digest of an event's body, computed by whoever decoded or built it: equal bodies have equal fingerprints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Wraps a digest.
+    #[must_use]
+    pub const fn new(digest: u64) -> Self {
+        Self(digest)
+    }
+
+    /// The bare digest.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventBody {
+    /// A customer ordered. Boxed: it is far larger than the rest.
+    OrderPlaced(Box<OrderDetails>),
+    /// Money came in.
+    PaymentCaptured {
+        /// How much.
+        amount: Money,
+        /// The provider's own id.
+        reference: Option<Text<200>>,
+    },
+    /// The payment provider said no.
+    PaymentDeclined {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
+    /// Picking and packing began.
+    PreparationStarted,
+    /// The carrier has it.
+    OrderShipped(Parcel),
+    /// The customer has it.
+    OrderDelivered,
+    /// The carrier could not hand it over.
+    DeliveryFailed {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
+    /// The return window closed, or a person closed the order.
+    OrderCompleted,
+    /// The order was called off.
+    OrderCancelled {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
+    /// The customer wants to send it back.
+    ReturnRequested {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
+    /// It came back.
+    OrderReturned,
+    /// Money went back.
+    PaymentRefunded {
+        /// How much.
+        amount: Money,
+        /// The provider's own id.
+        reference: Option<Text<200>>,
+    },
+}
+
+/// The kind of an event, without what it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "documented at EventBody")]
+pub enum EventKind {
+    OrderPlaced,
+    PaymentCaptured,
+    PaymentDeclined,
+    PreparationStarted,
+    OrderShipped,
+    OrderDelivered,
+    DeliveryFailed,
+    OrderCompleted,
+    OrderCancelled,
+    ReturnRequested,
+    OrderReturned,
+    PaymentRefunded,
+}
+
+impl EventBody {
+    /// The body's kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::OrderPlaced(_) => EventKind::OrderPlaced,
+            Self::PaymentCaptured { .. } => EventKind::PaymentCaptured,
+            Self::PaymentDeclined { .. } => EventKind::PaymentDeclined,
+            Self::PreparationStarted => EventKind::PreparationStarted,
+            Self::OrderShipped(_) => EventKind::OrderShipped,
+            Self::OrderDelivered => EventKind::OrderDelivered,
+            Self::DeliveryFailed { .. } => EventKind::DeliveryFailed,
+            Self::OrderCompleted => EventKind::OrderCompleted,
+            Self::OrderCancelled { .. } => EventKind::OrderCancelled,
+            Self::ReturnRequested { .. } => EventKind::ReturnRequested,
+            Self::OrderReturned => EventKind::OrderReturned,
+            Self::PaymentRefunded { .. } => EventKind::PaymentRefunded,
+        }
+    }
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::OrderPlaced,
+        Self::PaymentCaptured,
+        Self::PaymentDeclined,
+        Self::PreparationStarted,
+        Self::OrderShipped,
+        Self::OrderDelivered,
+        Self::DeliveryFailed,
+        Self::OrderCompleted,
+        Self::OrderCancelled,
+        Self::ReturnRequested,
+        Self::OrderReturned,
+        Self::PaymentRefunded,
+    ];
+
+    /// The name, the same in every store, topic and document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OrderPlaced => "OrderPlaced",
+            Self::PaymentCaptured => "PaymentCaptured",
+            Self::PaymentDeclined => "PaymentDeclined",
+            Self::PreparationStarted => "PreparationStarted",
+            Self::OrderShipped => "OrderShipped",
+            Self::OrderDelivered => "OrderDelivered",
+            Self::DeliveryFailed => "DeliveryFailed",
+            Self::OrderCompleted => "OrderCompleted",
+            Self::OrderCancelled => "OrderCancelled",
+            Self::ReturnRequested => "ReturnRequested",
+            Self::OrderReturned => "OrderReturned",
+            Self::PaymentRefunded => "PaymentRefunded",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether it happened out there whatever the ledger thinks of it. A fact that does not fit is an anomaly; a
+    /// request that does not fit is merely refused.
+    #[must_use]
+    pub const fn is_fact(self) -> bool {
+        match self {
+            Self::PaymentCaptured
+            | Self::PaymentDeclined
+            | Self::PreparationStarted
+            | Self::OrderShipped
+            | Self::OrderDelivered
+            | Self::DeliveryFailed
+            | Self::OrderReturned
+            | Self::PaymentRefunded => true,
+            Self::OrderPlaced
+            | Self::OrderCompleted
+            | Self::OrderCancelled
+            | Self::ReturnRequested => false,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

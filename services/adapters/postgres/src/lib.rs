@@ -1,0 +1,1 @@
+//! Snapshots, history, deliveries, timers and dead letters in Postgres.

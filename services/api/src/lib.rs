@@ -1,0 +1,1 @@
+//! The gRPC service: parses, decides, appends; reads snapshots.

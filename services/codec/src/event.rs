@@ -1,0 +1,220 @@
+//! Events, between the bytes of a log record and the domain.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use events::{Event, EventBody, EventId, Fingerprint, MinorUnits, Money, OrderId, Parcel, Text};
+use prost::Message as _;
+use proto::v1::{self, order_event::Body};
+use uuid::Uuid;
+
+use crate::{
+    DecodeError, Violations,
+    details::{currency, decode_details, encode_details, optional},
+    time,
+};
+
+/// Puts an event together from its parts; the fingerprint follows from the body.
+#[must_use]
+pub fn new_event(
+    id: EventId,
+    order_id: OrderId,
+    occurred_at: DateTime<Utc>,
+    actor: Option<Text<100>>,
+    body: EventBody,
+) -> Event {
+    let fingerprint = fingerprint(&body);
+    Event { id, order_id, occurred_at, actor, fingerprint, body }
+}
+
+/// The first 8 bytes of BLAKE3 over the body as encoded here, whoever encoded it first.
+#[must_use]
+pub fn fingerprint(body: &EventBody) -> Fingerprint {
+    let encoded = v1::OrderEvent { body: Some(encode_body(body)), ..Default::default() };
+    let hash = blake3::hash(&encoded.encode_to_vec());
+    let mut first = [0; 8];
+    first.copy_from_slice(hash.as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
+    Fingerprint::new(u64::from_le_bytes(first))
+}
+
+/// The value of a record of `orders.events`.
+#[must_use]
+pub fn encode_event(event: &Event) -> Bytes {
+    v1::OrderEvent {
+        event_id: event.id.to_string(),
+        order_id: event.order_id.to_string(),
+        occurred_at: Some(time::to_proto(event.occurred_at)),
+        actor: optional(event.actor.as_ref()),
+        body: Some(encode_body(&event.body)),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Parses the value of a record of `orders.events`.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn decode_event(value: &[u8]) -> Result<Event, DecodeError> {
+    let message = v1::OrderEvent::decode(value)?;
+    let Some(body) = &message.body else {
+        return Err(DecodeError::UnknownType);
+    };
+    let mut faults = Violations::default();
+    let id = faults.check("event_id", uuid(&message.event_id));
+    let order_id = faults.check("order_id", uuid(&message.order_id));
+    let occurred_at = faults.check(
+        "occurred_at",
+        time::from_proto(message.occurred_at.as_ref()).ok_or("must be an instant"),
+    );
+    let actor = faults.check("actor", Text::optional(&message.actor));
+    let body = decode_body(body, &mut faults);
+    match (id, order_id, occurred_at, actor, body) {
+        (Some(id), Some(order_id), Some(occurred_at), Some(actor), Some(body))
+            if faults.is_empty() =>
+        {
+            Ok(new_event(EventId::new(id), OrderId::new(order_id), occurred_at, actor, body))
+        }
+        _ => Err(faults.into()),
+    }
+}
+
+fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    // Only the canonical form: the record's key is compared with it as text.
+    let uuid = Uuid::try_parse(text).map_err(|_| "must be a UUID")?;
+    let mut buffer = Uuid::encode_buffer();
+    if uuid.hyphenated().encode_lower(&mut buffer) == text {
+        Ok(uuid)
+    } else {
+        Err("must be a UUID in lower case with hyphens")
+    }
+}
+
+fn encode_body(body: &EventBody) -> Body {
+    match body {
+        EventBody::OrderPlaced(details) => {
+            Body::OrderPlaced(v1::OrderPlaced { details: Some(encode_details(details)) })
+        }
+        EventBody::PaymentCaptured { amount, reference } => {
+            Body::PaymentCaptured(v1::PaymentCaptured {
+                amount: Some(encode_money(*amount)),
+                reference: optional(reference.as_ref()),
+            })
+        }
+        EventBody::PaymentDeclined { reason } => {
+            Body::PaymentDeclined(v1::PaymentDeclined { reason: optional(reason.as_ref()) })
+        }
+        EventBody::PreparationStarted => Body::PreparationStarted(v1::PreparationStarted {}),
+        EventBody::OrderShipped(parcel) => {
+            Body::OrderShipped(v1::OrderShipped { parcel: Some(encode_parcel(parcel)) })
+        }
+        EventBody::OrderDelivered => Body::OrderDelivered(v1::OrderDelivered {}),
+        EventBody::DeliveryFailed { reason } => {
+            Body::DeliveryFailed(v1::DeliveryFailed { reason: optional(reason.as_ref()) })
+        }
+        EventBody::OrderCompleted => Body::OrderCompleted(v1::OrderCompleted {}),
+        EventBody::OrderCancelled { reason } => {
+            Body::OrderCancelled(v1::OrderCancelled { reason: optional(reason.as_ref()) })
+        }
+        EventBody::ReturnRequested { reason } => {
+            Body::ReturnRequested(v1::ReturnRequested { reason: optional(reason.as_ref()) })
+        }
+        EventBody::OrderReturned => Body::OrderReturned(v1::OrderReturned {}),
+        EventBody::PaymentRefunded { amount, reference } => {
+            Body::PaymentRefunded(v1::PaymentRefunded {
+                amount: Some(encode_money(*amount)),
+                reference: optional(reference.as_ref()),
+            })
+        }
+    }
+}
+
+fn decode_body(body: &Body, faults: &mut Violations) -> Option<EventBody> {
+    Some(match body {
+        Body::OrderPlaced(placed) => {
+            let Some(details) = &placed.details else {
+                faults.add("order_placed.details", "must be given");
+                return None;
+            };
+            match decode_details(details) {
+                Ok(details) => EventBody::OrderPlaced(Box::new(details)),
+                Err(nested) => {
+                    faults.nest("order_placed.details", nested);
+                    return None;
+                }
+            }
+        }
+        Body::PaymentCaptured(captured) => EventBody::PaymentCaptured {
+            amount: decode_money("payment_captured.amount", captured.amount.as_ref(), faults)?,
+            reference: faults
+                .check("payment_captured.reference", Text::optional(&captured.reference))?,
+        },
+        Body::PaymentDeclined(declined) => EventBody::PaymentDeclined {
+            reason: faults.check("payment_declined.reason", Text::optional(&declined.reason))?,
+        },
+        Body::PreparationStarted(_) => EventBody::PreparationStarted,
+        Body::OrderShipped(shipped) => EventBody::OrderShipped(decode_parcel(
+            "order_shipped.parcel",
+            shipped.parcel.as_ref(),
+            faults,
+        )?),
+        Body::OrderDelivered(_) => EventBody::OrderDelivered,
+        Body::DeliveryFailed(failed) => EventBody::DeliveryFailed {
+            reason: faults.check("delivery_failed.reason", Text::optional(&failed.reason))?,
+        },
+        Body::OrderCompleted(_) => EventBody::OrderCompleted,
+        Body::OrderCancelled(cancelled) => EventBody::OrderCancelled {
+            reason: faults.check("order_cancelled.reason", Text::optional(&cancelled.reason))?,
+        },
+        Body::ReturnRequested(requested) => EventBody::ReturnRequested {
+            reason: faults.check("return_requested.reason", Text::optional(&requested.reason))?,
+        },
+        Body::OrderReturned(_) => EventBody::OrderReturned,
+        Body::PaymentRefunded(refunded) => EventBody::PaymentRefunded {
+            amount: decode_money("payment_refunded.amount", refunded.amount.as_ref(), faults)?,
+            reference: faults
+                .check("payment_refunded.reference", Text::optional(&refunded.reference))?,
+        },
+    })
+}
+
+fn encode_money(money: Money) -> v1::Money {
+    v1::Money { currency_code: money.currency.code().to_owned(), minor_units: money.amount.get() }
+}
+
+/// Parses an amount of money that must be there; faults are noted under `field`.
+pub fn decode_money(
+    field: &str,
+    money: Option<&v1::Money>,
+    faults: &mut Violations,
+) -> Option<Money> {
+    let Some(money) = money else {
+        faults.add(field, "must be given");
+        return None;
+    };
+    let currency = faults.check(format!("{field}.currency_code"), currency(&money.currency_code));
+    let amount = faults.check(format!("{field}.minor_units"), MinorUnits::new(money.minor_units));
+    Some(Money { amount: amount?, currency: currency? })
+}
+
+pub(crate) fn encode_parcel(parcel: &Parcel) -> v1::Parcel {
+    v1::Parcel {
+        carrier: parcel.carrier.to_string(),
+        tracking_number: parcel.tracking_number.to_string(),
+    }
+}
+
+/// Parses a parcel that must be there; faults are noted under `field`.
+pub fn decode_parcel(
+    field: &str,
+    parcel: Option<&v1::Parcel>,
+    faults: &mut Violations,
+) -> Option<Parcel> {
+    let Some(parcel) = parcel else {
+        faults.add(field, "must be given");
+        return None;
+    };
+    let carrier = faults.check(format!("{field}.carrier"), Text::new(&parcel.carrier));
+    let tracking_number =
+        faults.check(format!("{field}.tracking_number"), Text::new(&parcel.tracking_number));
+    Some(Parcel { carrier: carrier?, tracking_number: tracking_number? })
+}

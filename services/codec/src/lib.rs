@@ -1,0 +1,33 @@
+//! Between bytes and the domain: protobuf for events, snapshots and state changes, and the headers of log records.
+//!
+//! Decoding parses: what comes out is a valid domain value, or a [`DecodeError`] / [`Violations`] that names every
+//! fault. Encoding is deterministic: equal values give equal bytes. The only crate besides the api that knows `proto`.
+
+mod details;
+mod event;
+mod headers;
+mod snapshot;
+mod state_change;
+mod time;
+mod violations;
+
+pub use details::{decode_details, encode_details};
+pub use event::{decode_event, decode_money, decode_parcel, encode_event, fingerprint, new_event};
+pub use headers::{ce_type, event_record, state_change_record};
+pub use snapshot::{decode_snapshot, encode_snapshot, order_to_proto, state_to_proto};
+pub use state_change::{StateChange, StateChangeOutcome, decode_state_change, encode_state_change};
+pub use violations::{Violation, Violations};
+
+/// Why bytes are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the protobuf message it should be.
+    #[error("is not a valid message: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// A well-formed event of a type that this version does not know.
+    #[error("has no event type that this version knows")]
+    UnknownType,
+    /// A well-formed message that breaks the rules.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}

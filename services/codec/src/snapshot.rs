@@ -1,0 +1,141 @@
+//! Snapshots, between the stores' bytes and the domain.
+
+use bytes::Bytes;
+use events::{EventId, Fingerprint, MinorUnits, Order, OrderId, Recorded, State, Text, Version};
+use prost::Message as _;
+use proto::v1;
+use uuid::Uuid;
+
+use crate::{
+    DecodeError, Violations,
+    details::{decode_details, encode_details, optional},
+    event::{decode_parcel, encode_parcel},
+    time,
+};
+
+/// A snapshot's bytes; equal orders give equal bytes.
+#[must_use]
+pub fn encode_snapshot(order: &Order) -> Bytes {
+    v1::OrderSnapshot {
+        order: Some(order_to_proto(order)),
+        recorded: order
+            .recorded
+            .iter()
+            .map(|recorded| v1::RecordedEvent {
+                event_id: Bytes::copy_from_slice(recorded.event_id.as_uuid().as_bytes()),
+                fingerprint: recorded.fingerprint.get(),
+            })
+            .collect(),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Parses a snapshot's bytes.
+///
+/// # Errors
+/// [`DecodeError`]: the bytes were not written by [`encode_snapshot`].
+pub fn decode_snapshot(bytes: &[u8]) -> Result<Order, DecodeError> {
+    let snapshot = v1::OrderSnapshot::decode(bytes)?;
+    let mut faults = Violations::default();
+    let order = faults
+        .check("order", snapshot.order.as_ref().ok_or("must be given"))
+        .and_then(|order| order_from_proto(order, &mut faults));
+    let recorded: Option<Vec<_>> = snapshot.recorded.iter().map(decode_recorded).collect();
+    let recorded = faults.check("recorded", recorded.ok_or("must have ids of 16 bytes"));
+    match (order, recorded) {
+        (Some(order), Some(recorded)) if faults.is_empty() => Ok(Order { recorded, ..order }),
+        _ => Err(faults.into()),
+    }
+}
+
+fn decode_recorded(recorded: &v1::RecordedEvent) -> Option<Recorded> {
+    Some(Recorded {
+        event_id: EventId::new(Uuid::from_slice(&recorded.event_id).ok()?),
+        fingerprint: Fingerprint::new(recorded.fingerprint),
+    })
+}
+
+/// An order as callers see it.
+#[must_use]
+pub fn order_to_proto(order: &Order) -> v1::Order {
+    v1::Order {
+        order_id: order.id.to_string(),
+        version: order.version.get(),
+        state: state_to_proto(order.state).into(),
+        details: Some(encode_details(&order.details)),
+        total_minor: order.details.total().get(),
+        captured_minor: order.captured.get(),
+        refunded_minor: order.refunded.get(),
+        parcel: order.parcel.as_ref().map(encode_parcel),
+        cancel_reason: optional(order.cancel_reason.as_ref()),
+        anomalies: order.anomalies,
+        placed_at: Some(time::to_proto(order.placed_at)),
+        updated_at: Some(time::to_proto(order.updated_at)),
+    }
+}
+
+/// Parses an order as callers see it: all but what was recorded.
+pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Option<Order> {
+    let id = faults.check("order.order_id", order.order_id.parse::<OrderId>());
+    let state = faults.check("order.state", state_from_proto(order.state).ok_or("is not known"));
+    let details = match order.details.as_ref().map(decode_details) {
+        Some(Ok(details)) => Some(Box::new(details)),
+        Some(Err(nested)) => {
+            faults.nest("order.details", nested);
+            None
+        }
+        None => {
+            faults.add("order.details", "must be given");
+            None
+        }
+    };
+    let captured = faults.check("order.captured_minor", MinorUnits::new(order.captured_minor));
+    let refunded = faults.check("order.refunded_minor", MinorUnits::new(order.refunded_minor));
+    let parcel = match &order.parcel {
+        Some(parcel) => Some(Some(decode_parcel("order.parcel", Some(parcel), faults)?)),
+        None => Some(None),
+    };
+    let cancel_reason = faults.check("order.cancel_reason", Text::optional(&order.cancel_reason));
+    let instant = |at| time::from_proto(at).ok_or("must be an instant");
+    let placed_at = faults.check("order.placed_at", instant(order.placed_at.as_ref()));
+    let updated_at = faults.check("order.updated_at", instant(order.updated_at.as_ref()));
+    Some(Order {
+        id: id?,
+        version: Version::new(order.version),
+        state: state?,
+        details: details?,
+        captured: captured?,
+        refunded: refunded?,
+        parcel: parcel?,
+        cancel_reason: cancel_reason?,
+        anomalies: order.anomalies,
+        placed_at: placed_at?,
+        updated_at: updated_at?,
+        recorded: Vec::new(),
+    })
+}
+
+/// The wire's name of a state.
+#[must_use]
+pub const fn state_to_proto(state: State) -> v1::OrderState {
+    match state {
+        State::Placed => v1::OrderState::Placed,
+        State::Paid => v1::OrderState::Paid,
+        State::PaymentFailed => v1::OrderState::PaymentFailed,
+        State::Preparing => v1::OrderState::Preparing,
+        State::Shipped => v1::OrderState::Shipped,
+        State::Delivered => v1::OrderState::Delivered,
+        State::DeliveryFailed => v1::OrderState::DeliveryFailed,
+        State::Completed => v1::OrderState::Completed,
+        State::Cancelled => v1::OrderState::Cancelled,
+        State::ReturnRequested => v1::OrderState::ReturnRequested,
+        State::Returned => v1::OrderState::Returned,
+        State::Refunded => v1::OrderState::Refunded,
+    }
+}
+
+/// The state of a wire value; `None` for UNSPECIFIED and for what this version does not know.
+pub(crate) fn state_from_proto(value: i32) -> Option<State> {
+    State::ALL.into_iter().find(|state| i32::from(state_to_proto(*state)) == value)
+}

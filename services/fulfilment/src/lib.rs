@@ -1,0 +1,1 @@
+//! Durable timers that append the next event.

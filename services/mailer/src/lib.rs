@@ -1,0 +1,1 @@
+//! Writes one mail for each state change that customers hear of.

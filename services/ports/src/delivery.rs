@@ -1,0 +1,91 @@
+//! Mail deliveries: one row for every mail that is to be sent, claimed before sending.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use events::{OrderId, Version};
+
+use crate::StoreError;
+
+/// Names one mail: at most one row, and one Message-ID, for each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeliveryKey {
+    /// About which order.
+    pub order_id: OrderId,
+    /// About which of its state changes.
+    pub version: Version,
+    /// From which template.
+    pub template: String,
+}
+
+/// A mail to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// Which.
+    pub key: DeliveryKey,
+    /// The `OrderStateChanged` it is about, encoded, so that sending needs no other store.
+    pub state_change: Bytes,
+    /// From when on it is due.
+    pub due_at: DateTime<Utc>,
+}
+
+/// A mail that this sender has claimed and no other will touch until the claim runs out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which.
+    pub key: DeliveryKey,
+    /// The `OrderStateChanged` it is about, encoded.
+    pub state_change: Bytes,
+    /// How many times it was claimed, this time included.
+    pub attempts: u32,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The mail server took it.
+    Sent,
+    /// Not now: claimable again from `due_at` on.
+    Retry {
+        /// When.
+        due_at: DateTime<Utc>,
+        /// Why, for a person.
+        error: String,
+    },
+    /// Never: kept visible with its reason.
+    Failed {
+        /// Why, for a person.
+        error: String,
+    },
+}
+
+/// Keeps deliveries: `pending`, then `sent` or `failed`.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Adds these as pending; one that is there already, in whatever status, stays as it is.
+    async fn add(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError>;
+
+    /// Claims up to `limit` pending deliveries that are due at `now`, those due longest first, for `lease`: until then
+    /// no other sender gets them. A claim that runs out (its sender died) makes them claimable again.
+    async fn claim(
+        &self,
+        now: DateTime<Utc>,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Says how claimed deliveries went, at `now`.
+    async fn finish(
+        &self,
+        now: DateTime<Utc>,
+        results: &[(DeliveryKey, DeliveryResult)],
+    ) -> Result<(), StoreError>;
+
+    /// When the next pending, unclaimed delivery is due; `None` if there is none.
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError>;
+
+    /// How many deliveries are pending (claimed or not), sent, failed.
+    async fn counts(&self) -> Result<(u64, u64, u64), StoreError>;
+}

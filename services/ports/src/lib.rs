@@ -1,0 +1,36 @@
+//! What the roles need from the outside, as small traits: event log, stores, search index, mailer, clock.
+//!
+//! A port's errors say what the caller can do about them, never which driver they came from. Adapters carry bytes and
+//! positions; what the bytes mean is the codec's business.
+
+mod clock;
+mod dead_letter;
+mod delivery;
+mod log;
+mod mail;
+mod murmur2;
+mod retry;
+mod search;
+mod store;
+mod timer;
+
+pub use clock::{Clock, IdSource};
+pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
+pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
+pub use log::{
+    Ack, AppendError, EventLog, Group, GroupOffsets, Header, LogError, LogRecord, NewRecord,
+    Offset, Partition, Position, Reader, Revoked, StartOffsets, Subscription, SubscriptionEvent,
+    Topic, TopicSettings,
+};
+pub use mail::{Mail, MailError, Mailer};
+pub use murmur2::partition_for_key;
+pub use retry::{Backoff, retry_until_ok};
+pub use search::{
+    CustomerDocument, IndexOutcome, LineDocument, OrderDocument, ParcelDocument, PaymentDocument,
+    SearchError, SearchIndex,
+};
+pub use store::{
+    Commit, CommitError, HistoryOutcome, HistoryRow, OrderStore, PartitionCommit, Progress,
+    SnapshotRow, StoreError, StoredSnapshot,
+};
+pub use timer::{Timer, TimerKey, TimerKind, TimerStore};

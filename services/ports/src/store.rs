@@ -1,0 +1,232 @@
+//! Where the fold's results live: snapshots, history and each partition's progress, committed together.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use events::{EventId, EventKind, Order, OrderId, Rejection, State, Version};
+
+use crate::{DeadLetter, Offset, Partition, Position};
+
+/// Why a store did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is away or too slow; a later try may succeed.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// It answered something that can't be: a bug or a damaged database. Retrying won't help.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// Why a commit was rolled back. Nothing of it is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Another projector owns the partition: its next offset is not the expected one. Drop every cache and reload.
+    #[error(
+        "partition {partition} is at offset {found}, not {expected}: another projector moved it"
+    )]
+    Fenced {
+        /// Which partition.
+        partition: Partition,
+        /// What this projector thought.
+        expected: Offset,
+        /// What is stored.
+        found: Offset,
+    },
+    /// The store failed. If the commit went through all the same, the next try is fenced.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How far a partition of `orders.events` has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Which partition.
+    pub partition: Partition,
+    /// Every record below is accounted for: applied, rejected, duplicate or dead letter.
+    pub next: Offset,
+    /// The state changes of every record below are acknowledged by `orders.state-changed`. At most `next`.
+    pub announced: Offset,
+}
+
+/// A snapshot to store, whole.
+#[derive(Clone, Debug)]
+pub struct SnapshotRow {
+    /// The order, for the columns that people query.
+    pub order: Order,
+    /// The order encoded; what a load gives back.
+    pub bytes: Bytes,
+    /// The last record that counted.
+    pub position: Position,
+}
+
+/// A snapshot as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSnapshot {
+    /// Whose.
+    pub order_id: OrderId,
+    /// As committed.
+    pub bytes: Bytes,
+    /// The last record that counted.
+    pub position: Position,
+}
+
+/// One record of `orders.events` and what became of it. Exactly one row for every record that is not a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// Whose history.
+    pub order_id: OrderId,
+    /// The record.
+    pub position: Position,
+    /// The order's version after it; 0 if the order is unknown.
+    pub version: u64,
+    /// Which event.
+    pub event_id: EventId,
+    /// Of which kind.
+    pub kind: EventKind,
+    /// What became of it.
+    pub outcome: HistoryOutcome,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// Who reported it, if said.
+    pub actor: Option<String>,
+    /// The record's value as logged, so that an order can be folded again without the log.
+    pub event: Bytes,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryOutcome {
+    /// It moved the order.
+    Applied {
+        /// The state before; `None` for the first.
+        from: Option<State>,
+        /// The state after.
+        to: State,
+    },
+    /// It did not fit.
+    Rejected {
+        /// Why.
+        reason: Rejection,
+        /// Where the order stood and stands; `None` if it is unknown.
+        state: Option<State>,
+        /// Whether the order's version counts it: not for unknown orders and full histories.
+        recorded: bool,
+    },
+    /// It was there before.
+    Duplicate {
+        /// Where the order stood and stands.
+        state: State,
+    },
+}
+
+impl HistoryOutcome {
+    /// The name in the stores: `applied`, `rejected`, `duplicate`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Applied { .. } => "applied",
+            Self::Rejected { .. } => "rejected",
+            Self::Duplicate { .. } => "duplicate",
+        }
+    }
+
+    /// Whether the order's version counts the event, and a state change is announced for it.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        match self {
+            Self::Applied { .. } => true,
+            Self::Rejected { recorded, .. } => *recorded,
+            Self::Duplicate { .. } => false,
+        }
+    }
+}
+
+/// One partition's step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionCommit {
+    /// Which partition.
+    pub partition: Partition,
+    /// Where it must stand for the commit to go through.
+    pub expected: Offset,
+    /// Where it stands afterwards.
+    pub next: Offset,
+    /// How far its state changes are acknowledged by now.
+    pub announced: Offset,
+}
+
+/// Everything that a batch of records changes.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The partitions that move, each at most once.
+    pub partitions: Vec<PartitionCommit>,
+    /// The snapshots as they are after the batch, each order at most once.
+    pub snapshots: Vec<SnapshotRow>,
+    /// One row a record.
+    pub history: Vec<HistoryRow>,
+    /// Records that could not be read.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// Snapshots, history and progress.
+#[async_trait]
+pub trait OrderStore: Send + Sync {
+    /// Creates or upgrades the tables. Idempotent; safe when several processes do it at once.
+    async fn prepare(&self) -> Result<(), StoreError>;
+
+    /// Says how many partitions the log has; they must be as many as the first time, or orders would move between
+    /// partitions. Creates their progress at offset 0.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] says how many there were.
+    async fn bind_partitions(&self, partitions: u32) -> Result<(), StoreError>;
+
+    /// How far these partitions have come; all of them if none is named.
+    async fn progress(&self, partitions: &[Partition]) -> Result<Vec<Progress>, StoreError>;
+
+    /// The snapshots of these orders, those that exist, in no order.
+    async fn load(&self, orders: &[OrderId]) -> Result<Vec<StoredSnapshot>, StoreError>;
+
+    /// Stores everything or nothing, in one transaction; the partitions' next offsets are compared and set (promise 4).
+    ///
+    /// # Errors
+    /// [`CommitError::Fenced`] if any partition is not where it is expected.
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError>;
+
+    /// Moves `announced` alone forward, for a partition that stands still.
+    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError>;
+
+    /// Every history row of an order, in log order.
+    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// The orders that have history rows in `partition` at `from` or above, each with its lowest such offset, in that
+    /// order: at most `limit`.
+    async fn touched_since(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: usize,
+    ) -> Result<Vec<(OrderId, Offset)>, StoreError>;
+
+    /// Snapshots in the order of their ids, after `after`, at most `limit`: a scan over all of them.
+    async fn scan(
+        &self,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError>;
+
+    /// How many orders stand in each state; states without orders may be left out.
+    async fn count_by_state(&self) -> Result<Vec<(State, u64)>, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A version as the stores keep it.
+impl HistoryRow {
+    /// The order's version, if the event is counted by it.
+    #[must_use]
+    pub const fn recorded_version(&self) -> Option<Version> {
+        if self.outcome.is_recorded() { Some(Version::new(self.version)) } else { None }
+    }
+}

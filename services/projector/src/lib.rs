@@ -1,0 +1,1 @@
+//! Folds the event log into snapshots and announces each state change.

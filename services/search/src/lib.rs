@@ -1,0 +1,1 @@
+//! Feeds the search index from state changes.

@@ -1,0 +1,1 @@
+//! For tests: handles on real servers, sample orders, waiting for conditions, faulty ports.
