@@ -6,6 +6,7 @@
 mod clock;
 mod dead_letter;
 mod delivery;
+mod health;
 mod log;
 mod mail;
 mod murmur2;
@@ -17,6 +18,7 @@ mod timer;
 pub use clock::{Clock, IdSource};
 pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
 pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
+pub use health::{Health, Reporter};
 pub use log::{
     Ack, AppendError, EventLog, Group, GroupOffsets, Header, LogError, LogRecord, NewRecord,
     Offset, Partition, Position, Reader, Revoked, StartOffsets, Subscription, SubscriptionEvent,
