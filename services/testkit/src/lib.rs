@@ -1,1 +1,12 @@
-//! For tests: handles on real servers, sample orders, waiting for conditions, faulty ports.
+//! What tests lean on: where the real servers are, sample orders and events, waiting for conditions, a clock and ids
+//! that a test sets. A dev-dependency only; nothing here is part of the product.
+//!
+//! Everything here panics with a readable sentence where a test can't go on.
+
+mod clock;
+pub mod sample;
+pub mod servers;
+mod wait;
+
+pub use clock::{TestClock, TestIds};
+pub use wait::wait_for;
