@@ -31,7 +31,7 @@ impl Backoff {
 }
 
 /// Runs `operation` until it succeeds, waiting between tries and calling `failed` with each error and the wait that
-/// follows. `None` once `stop` is cancelled.
+/// follows. A try under way is never cut off; once `stop` is cancelled a failure is final, and the answer is `None`.
 pub async fn retry_until_ok<T, E, F, Fut>(
     stop: &CancellationToken,
     mut failed: impl FnMut(&E, Duration),
@@ -44,13 +44,9 @@ where
 {
     let mut backoff = Backoff::default();
     loop {
-        let error = tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            result = operation() => match result {
-                Ok(value) => return Some(value),
-                Err(error) => error,
-            },
+        let error = match operation().await {
+            Ok(value) => return Some(value),
+            Err(error) => error,
         };
         let delay = backoff.next_delay(noise());
         failed(&error, delay);

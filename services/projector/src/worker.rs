@@ -1,0 +1,329 @@
+//! One member of the projector group: receive, fold, commit, announce.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use events::{Order, OrderId};
+use ports::{
+    AppendError, Backoff, Commit, CommitError, Group, GroupOffsets, LogRecord, OrderStore,
+    Partition, Position, Progress, StartOffsets, StoredSnapshot, Subscription, SubscriptionEvent,
+    Topic,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Parts,
+    announce::Announcer,
+    patience::Patience,
+    project::{Projected, Projection},
+    recover,
+};
+
+/// How long progress of announcements may stay unwritten while nothing else is committed.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Works until `stop`; joins the group anew whenever another projector turned out to own a partition.
+pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
+    let patience = Patience { health: parts.health.clone(), stop: stop.clone() };
+    while !stop.is_cancelled() {
+        let partitions = patience
+            .until_ok("ask the log for its partitions", || parts.log.partitions(Topic::Events));
+        let Some(partitions) = partitions.await else { break };
+        // The place is asked for until it is known; whoever asks gives up by dropping the question.
+        let patient = Patience { stop: CancellationToken::new(), ..patience.clone() };
+        let start = StartOffsets::External(Arc::new(StoredOffsets {
+            store: Arc::clone(&parts.store),
+            patience: patient,
+        }));
+        let mut subscription = parts.log.subscribe(Topic::Events, Group::Projector, start).await?;
+        let mut worker = Worker {
+            announcer: Announcer::new(Arc::clone(&parts.log)),
+            parts: parts.clone(),
+            patience: patience.clone(),
+            partitions,
+            held: BTreeMap::new(),
+            unsaved: false,
+        };
+        match worker.work(subscription.as_mut()).await? {
+            End::Stopped => break,
+            End::Fenced => {
+                metrics::counter!("order_ledger_projector_fenced_total").increment(1);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a membership ended.
+enum End {
+    Stopped,
+    Fenced,
+}
+
+struct Worker {
+    parts: Parts,
+    patience: Patience,
+    announcer: Announcer,
+    /// How many partitions the topic has.
+    partitions: u32,
+    /// The partitions this member owns and how far they are.
+    held: BTreeMap<Partition, Progress>,
+    /// Whether `announced` of a held partition moved since it was last written.
+    unsaved: bool,
+}
+
+impl Worker {
+    async fn work(&mut self, subscription: &mut dyn Subscription) -> Result<End, Error> {
+        self.parts.health.up();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.patience.stop.cancelled() => {
+                    self.settle().await;
+                    self.save_announced().await;
+                    return Ok(End::Stopped);
+                }
+                event = subscription.next() => event?,
+                result = self.announcer.settle(), if !self.announcer.is_settled() => {
+                    self.settled(result).await;
+                    continue;
+                }
+                () = tokio::time::sleep(IDLE), if self.unsaved => {
+                    self.save_announced().await;
+                    continue;
+                }
+            };
+            match event {
+                SubscriptionEvent::Assigned(positions) => self.assigned(&positions).await,
+                SubscriptionEvent::Revoked(revoked) => {
+                    self.settle().await;
+                    self.save_announced().await;
+                    self.held.retain(|partition, _| !revoked.partitions.contains(partition));
+                }
+                SubscriptionEvent::Records(records) => {
+                    let Some(next) = self.project(records).await else { return Ok(End::Fenced) };
+                    if let Err(error) = subscription.commit(&next).await {
+                        // Only for tools that show the group's lag: the store has the place that counts.
+                        tracing::debug!(%error, "the group's offsets were not noted");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes partitions over: announces again what the last owner may have left unannounced.
+    async fn assigned(&mut self, positions: &[Position]) {
+        let partitions: Vec<_> = positions.iter().map(|position| position.partition).collect();
+        let store = Arc::clone(&self.parts.store);
+        let Some(progress) =
+            self.patience.until_ok("load progress", || store.progress(&partitions)).await
+        else {
+            return;
+        };
+        for progress in progress {
+            self.held.insert(progress.partition, progress);
+        }
+        self.announce_again().await;
+    }
+
+    /// Projects one batch. `None` if another projector owns a partition of it; nothing is stored then.
+    async fn project(&mut self, records: Vec<LogRecord>) -> Option<Vec<Position>> {
+        let records = self.unseen(records);
+        if records.is_empty() {
+            return Some(Vec::new());
+        }
+        let newest = records.iter().filter_map(|record| record.appended_at).max();
+        let projection = Projection::decode(records, self.partitions, self.parts.clock.now());
+        let snapshots = self.load(&projection.orders()).await?;
+        let Projected { mut commit, announcements, anomalies } =
+            projection.fold(snapshots, &self.held);
+        // The last batch's announcements had the time of this load and fold.
+        self.settle().await;
+        for step in &mut commit.partitions {
+            step.announced = self.held.get(&step.partition)?.announced;
+        }
+        self.commit(&commit).await?;
+        for step in &commit.partitions {
+            if let Some(progress) = self.held.get_mut(&step.partition) {
+                progress.next = step.next;
+            }
+        }
+        if let Err(error) = self.announcer.send(announcements).await {
+            self.settled(Err(error)).await;
+        }
+        count(&commit, anomalies);
+        if let Some(appended_at) = newest {
+            let lag = self.parts.clock.now() - appended_at;
+            metrics::histogram!("order_ledger_projector_lag_seconds")
+                .record(lag.to_std().unwrap_or_default().as_secs_f64());
+        }
+        let next = commit.partitions.iter();
+        Some(next.map(|s| Position { partition: s.partition, offset: s.next }).collect())
+    }
+
+    /// Drops records of partitions that are not held any more, and those that were accounted for before.
+    fn unseen(&self, mut records: Vec<LogRecord>) -> Vec<LogRecord> {
+        records.retain(|record| {
+            self.held
+                .get(&record.position.partition)
+                .is_some_and(|progress| record.position.offset >= progress.next)
+        });
+        records
+    }
+
+    async fn load(&mut self, orders: &[OrderId]) -> Option<HashMap<OrderId, Order>> {
+        let store = Arc::clone(&self.parts.store);
+        let stored = self.patience.until_ok("load snapshots", || store.load(orders)).await?;
+        let mut snapshots = HashMap::with_capacity(stored.len());
+        for StoredSnapshot { order_id, bytes, .. } in stored {
+            let order = match codec::decode_snapshot(&bytes) {
+                Ok(order) => Some(order),
+                Err(error) => {
+                    tracing::error!(%order_id, %error, "a stored snapshot is damaged: folding its history again");
+                    self.patience
+                        .until_ok("fold a history again", || async {
+                            recover::refold(&store.history(order_id).await?, |_, _, _| {})
+                        })
+                        .await?
+                }
+            };
+            snapshots.extend(order.map(|order| (order_id, order)));
+        }
+        Some(snapshots)
+    }
+
+    /// Stores a batch, waiting for the store as long as it takes. `None` if it is fenced, or if `stop` came first.
+    async fn commit(&mut self, commit: &Commit) -> Option<()> {
+        let store = Arc::clone(&self.parts.store);
+        let committed = self.patience.until_ok("commit a batch", || async {
+            match store.commit(commit).await {
+                Ok(()) => Ok(Ok(())),
+                Err(fenced @ CommitError::Fenced { .. }) => Ok(Err(fenced)),
+                Err(CommitError::Store(error)) => Err(error),
+            }
+        });
+        match committed.await? {
+            Ok(()) => Some(()),
+            Err(fenced) => {
+                tracing::warn!(%fenced, "joining the group anew");
+                None
+            }
+        }
+    }
+
+    /// Waits for what is under way; makes up for what failed.
+    async fn settle(&mut self) {
+        if !self.announcer.is_settled() {
+            let result = self.announcer.settle().await;
+            self.settled(result).await;
+        }
+    }
+
+    async fn settled(&mut self, result: Result<(), AppendError>) {
+        match result {
+            Ok(()) => self.all_announced(),
+            Err(error) => {
+                tracing::warn!(%error, "state changes were not acknowledged: announcing them again");
+                self.announcer.forget();
+                self.announce_again().await;
+            }
+        }
+    }
+
+    /// Derives and sends everything committed and not known to be announced.
+    async fn announce_again(&mut self) {
+        let behind: Vec<_> = self.held.values().filter(|p| p.announced < p.next).copied().collect();
+        let store = Arc::clone(&self.parts.store);
+        for progress in behind {
+            let mut backoff = Backoff::default();
+            loop {
+                let again =
+                    recover::announce_again(store.as_ref(), &mut self.announcer, progress).await;
+                let error = match again {
+                    Ok(records) => {
+                        metrics::counter!("order_ledger_projector_announced_again_total")
+                            .increment(u64::try_from(records).unwrap_or(u64::MAX));
+                        break;
+                    }
+                    Err(error) => error,
+                };
+                self.announcer.forget();
+                let delay = backoff.next_delay(u64::from(progress.partition.0));
+                self.patience.failed("announce state changes again", &error, delay);
+                tokio::select! {
+                    () = self.patience.stop.cancelled() => return,
+                    () = tokio::time::sleep(delay) => {}
+                }
+            }
+            if backoff.failures() > 0 {
+                self.patience.works("announce state changes again");
+            }
+        }
+        self.all_announced();
+    }
+
+    fn all_announced(&mut self) {
+        for progress in self.held.values_mut() {
+            self.unsaved |= progress.announced != progress.next;
+            progress.announced = progress.next;
+        }
+    }
+
+    async fn save_announced(&mut self) {
+        if !self.unsaved {
+            return;
+        }
+        let store = Arc::clone(&self.parts.store);
+        for Progress { partition, announced, .. } in self.held.values().copied() {
+            let saved =
+                self.patience.until_ok("write progress", || store.announced(partition, announced));
+            if saved.await.is_none() {
+                return;
+            }
+        }
+        self.unsaved = false;
+    }
+}
+
+fn count(commit: &Commit, anomalies: u64) {
+    metrics::histogram!("order_ledger_projector_batch_records")
+        .record(u32::try_from(commit.history.len()).map_or(f64::MAX, f64::from));
+    for row in &commit.history {
+        metrics::counter!("order_ledger_projector_events_total", "outcome" => row.outcome.name())
+            .increment(1);
+    }
+    for letter in &commit.dead_letters {
+        metrics::counter!(
+            "order_ledger_dead_letters_total",
+            "consumer" => letter.consumer.name(), "reason" => letter.reason.name()
+        )
+        .increment(1);
+        tracing::warn!(
+            topic = letter.topic.name(), position = ?letter.record.position,
+            reason = letter.reason.name(), detail = letter.detail, "a record can't be read: dead letter"
+        );
+    }
+    if anomalies > 0 {
+        metrics::counter!("order_ledger_anomalies_total").increment(anomalies);
+    }
+}
+
+/// The projector's place is kept in the store, with the snapshots.
+struct StoredOffsets {
+    store: Arc<dyn OrderStore>,
+    patience: Patience,
+}
+
+#[async_trait]
+impl GroupOffsets for StoredOffsets {
+    async fn next_offsets(&self, partitions: &[Partition]) -> Vec<Position> {
+        let progress =
+            self.patience.until_ok("load progress", || self.store.progress(partitions)).await;
+        let next = |p: Progress| Position { partition: p.partition, offset: p.next };
+        progress.unwrap_or_default().into_iter().map(next).collect()
+    }
+}
