@@ -4,10 +4,12 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use codec::{StateChange, StateChangeOutcome};
 use events::{
     Currency, Customer, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits, Money,
-    Order, OrderDetails, OrderId, Parcel, Payment, Text, fold,
+    Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Text, fold,
 };
+use ports::{Offset, Partition, Position};
 
 /// The parts of an order's details, each open to change before they are put together.
 #[derive(Clone, Debug)]
@@ -185,9 +187,39 @@ pub fn folded(events: &[Event]) -> Order {
     order.unwrap_or_else(|| panic!("these events make no order: {events:?}"))
 }
 
+/// The state changes that the projector announces for these events of one order, standing in partition 0 from offset 0.
+///
+/// # Panics
+/// If the first is not `OrderPlaced`.
+#[must_use]
+pub fn changes(events: &[Event]) -> Vec<StateChange> {
+    let mut before = None;
+    let mut changes = Vec::new();
+    for (offset, event) in (0..).zip(events) {
+        let folded = fold(before, event);
+        let order = folded.order.unwrap_or_else(|| panic!("no order to begin with: {event:?}"));
+        let outcome = match folded.outcome {
+            Outcome::Applied { from, .. } => Some(StateChangeOutcome::Applied { from }),
+            Outcome::Rejected(rejection) => Some(StateChangeOutcome::Rejected(rejection)),
+            Outcome::Duplicate => None,
+        };
+        changes.extend(outcome.map(|outcome| StateChange {
+            event_id: event.id,
+            kind: event.body.kind(),
+            outcome,
+            actor: event.actor.as_ref().map_or_else(String::new, ToString::to_string),
+            occurred_at: event.occurred_at,
+            position: Position { partition: Partition(0), offset: Offset(offset) },
+            order: order.clone(),
+        }));
+        before = Some(order);
+    }
+    changes
+}
+
 #[cfg(test)]
 mod tests {
-    use events::{Outcome, State};
+    use events::State;
 
     use super::*;
 

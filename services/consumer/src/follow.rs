@@ -1,0 +1,168 @@
+//! The loop: read a batch, do its work, keep what can't be read, commit. In that order, so that whatever a crash
+//! interrupts is done again.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ports::{
+    Clock, Consumer, DeadLetterReason, DeadLetters, EventLog, Group, LogRecord, StartOffsets,
+    Subscription, SubscriptionEvent, Topic,
+};
+
+use crate::{
+    Changed, Error, Retry,
+    batch::{Batch, dead_letter},
+};
+
+/// Where state changes come from, and where those that can't be read go.
+#[derive(Clone)]
+pub struct Source {
+    /// Who reads: the group, the dead letters and the metrics are named after it.
+    pub consumer: Consumer,
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Keeps what can't be read.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// For the time at which a record was given up, and for the lag.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A record that a reaction can never do its work for.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Which.
+    pub record: LogRecord,
+    /// Why, for a person.
+    pub detail: String,
+}
+
+/// What a role does about state changes.
+#[async_trait]
+pub trait Reaction: Send + Sync {
+    /// What it does, in few words, for logs and metrics.
+    fn name(&self) -> &'static str;
+
+    /// Does a batch's work, durably. Doing it again must change nothing, and an order's changes may come repeated and
+    /// out of order.
+    async fn react(&self, batch: &[Changed]) -> Result<Vec<Refusal>, Error>;
+}
+
+/// Lets `reaction` follow `orders.state-changed` until the process stops; then the batch in hand is finished and
+/// committed.
+///
+/// # Errors
+/// What waiting can't mend.
+pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> Result<(), Error> {
+    let joined = tokio::select! {
+        biased;
+        () = retry.stopped() => return Ok(()),
+        joined = retry.until_ok("join the group", async || source.subscribe().await) => joined?,
+    };
+    let Some(mut subscription) = joined else { return Ok(()) };
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = retry.stopped() => return Ok(()),
+            event = subscription.next() => event?,
+        };
+        match event {
+            SubscriptionEvent::Records(records) => {
+                let done = source.work_off(records, reaction, subscription.as_mut(), retry).await?;
+                if done.is_none() {
+                    return Ok(());
+                }
+            }
+            // Nothing is in hand between batches: letting go at once is right.
+            SubscriptionEvent::Revoked(revoked) => {
+                tracing::info!(consumer = source.name(), partitions = ?revoked.partitions, "partitions taken away");
+            }
+            SubscriptionEvent::Assigned(from) => {
+                tracing::info!(consumer = source.name(), ?from, "partitions assigned");
+            }
+        }
+    }
+}
+
+impl Source {
+    const fn name(&self) -> &'static str {
+        self.consumer.name()
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn Subscription>, ports::LogError> {
+        let group = match self.consumer {
+            Consumer::Projector => Group::Projector,
+            Consumer::Search => Group::Search,
+            Consumer::Mailer => Group::Mailer,
+            Consumer::Fulfilment => Group::Fulfilment,
+        };
+        self.log.subscribe(Topic::StateChanged, group, StartOffsets::Group).await
+    }
+
+    /// One batch. `None` if the process stops and something was away to the last: then nothing is committed and the
+    /// batch comes again.
+    async fn work_off(
+        &self,
+        records: Vec<LogRecord>,
+        reaction: &dyn Reaction,
+        subscription: &mut dyn Subscription,
+        retry: &Retry,
+    ) -> Result<Option<()>, Error> {
+        let read = records.len();
+        let mut batch = Batch::decode(self.consumer, records, self.clock.now());
+        if !batch.changes.is_empty() {
+            let work = async || reaction.react(&batch.changes).await;
+            let Some(refusals) = retry.until_ok(reaction.name(), work).await? else {
+                return Ok(None);
+            };
+            self.give_up(refusals, &mut batch);
+        }
+        if !batch.dead_letters.is_empty() {
+            let keep = async || self.dead_letters.keep(&batch.dead_letters).await;
+            if retry.until_ok("keep dead letters", keep).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let commit = async || subscription.commit(&batch.next).await;
+        let committed = retry.until_ok("commit offsets", commit).await?;
+        self.measure(read, &batch);
+        Ok(committed)
+    }
+
+    fn give_up(&self, refusals: Vec<Refusal>, batch: &mut Batch) {
+        let now = self.clock.now();
+        batch.dead_letters.extend(refusals.into_iter().map(|Refusal { record, detail }| {
+            dead_letter(self.consumer, record, DeadLetterReason::Refused, detail, now)
+        }));
+    }
+
+    /// Counted after the commit, so that a repeated batch counts once unless the process died.
+    fn measure(&self, read: usize, batch: &Batch) {
+        let consumer = self.name();
+        let size = u32::try_from(read).unwrap_or(u32::MAX);
+        metrics::counter!("order_ledger_changes_read_total", "consumer" => consumer)
+            .increment(size.into());
+        metrics::histogram!("order_ledger_changes_batch_records", "consumer" => consumer)
+            .record(size);
+        if let Some(oldest) = batch.oldest() {
+            metrics::histogram!("order_ledger_changes_lag_seconds", "consumer" => consumer)
+                .record(since(oldest, self.clock.now()));
+        }
+        for letter in &batch.dead_letters {
+            let reason = letter.reason.name();
+            metrics::counter!("order_ledger_dead_letters_total", "consumer" => consumer, "reason" => reason)
+                .increment(1);
+            let position = letter.record.position;
+            tracing::warn!(
+                consumer, reason, detail = letter.detail,
+                partition = %position.partition, offset = %position.offset,
+                "a state change became a dead letter"
+            );
+        }
+    }
+}
+
+/// How long ago; nothing if the clocks disagree.
+fn since(earlier: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (now - earlier).to_std().unwrap_or(Duration::ZERO)
+}
