@@ -1,0 +1,47 @@
+//! Cases for [`ports::OrderStore`]: what a commit does, in [`commits`]; what can be read afterwards, in [`reads`].
+
+mod batch;
+mod commits;
+mod outcomes;
+mod reads;
+
+pub use commits::*;
+pub use outcomes::*;
+pub use reads::*;
+
+/// Makes a test of every case; `$with` hands each a fresh, prepared [`ports::OrderStore`].
+#[macro_export]
+macro_rules! order_store {
+    ($with:path) => {
+        $crate::cases!(
+            $with,
+            order_store,
+            [
+                a_commit_stores_snapshot_history_and_progress,
+                a_later_commit_replaces_snapshots_and_adds_history,
+                a_commit_may_move_partitions_alone,
+                an_empty_commit_changes_nothing,
+                a_large_commit_goes_through,
+                a_zombie_is_fenced_and_stores_nothing,
+                a_projector_too_far_ahead_is_fenced,
+                one_fenced_partition_rolls_back_the_others,
+                of_racing_commits_exactly_one_wins,
+                commits_of_different_partitions_do_not_disturb_each_other,
+                a_partition_that_was_never_bound_takes_nothing,
+                announced_only_moves_forward,
+                every_outcome_is_kept,
+                every_kind_and_state_is_kept,
+                history_is_kept_to_the_microsecond_and_byte,
+                progress_starts_at_the_beginning_of_every_partition,
+                binding_another_number_of_partitions_is_refused,
+                preparing_again_keeps_everything,
+                unknown_orders_are_left_out,
+                history_comes_in_log_order,
+                touched_orders_come_once_in_log_order,
+                a_scan_sees_every_order_once_in_order_of_ids,
+                orders_are_counted_by_state,
+                a_store_that_answers_says_so,
+            ]
+        );
+    };
+}
