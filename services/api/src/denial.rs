@@ -1,0 +1,181 @@
+//! Every way in which a call can fail, and the one place that turns it into a gRPC status with its details.
+
+use std::{collections::HashMap, time::Duration};
+
+use codec::Violations;
+use events::{OrderId, Refusal, Rejection};
+use ports::{AppendError, LogError, StoreError};
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
+
+/// Who says so in `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "order-ledger";
+
+/// Why a call fails.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Denial {
+    /// The request breaks rules, all of them named.
+    #[error("{0}")]
+    Invalid(Violations),
+    /// No event of this order is in the log.
+    #[error("there is no order {0}")]
+    NotFound(OrderId),
+    /// The order's state, or what was recorded before, forbids it.
+    #[error("{refusal}")]
+    Refused {
+        /// Whose state.
+        order_id: OrderId,
+        /// What would be possible.
+        refusal: Refusal,
+    },
+    /// A server behind the api is away.
+    #[error("the {0} is not available")]
+    Away(&'static str),
+    /// The snapshot may be older than what was acknowledged, so neither yes nor no can be said.
+    #[error("the order's latest events are not folded yet")]
+    Behind,
+    /// A bound is reached.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// The caller's time, or the api's, is over. What was appended stays appended.
+    #[error("the deadline passed before the answer was there")]
+    Late,
+    /// No more work is taken.
+    #[error("shutting down")]
+    Closing,
+    /// The store holds what can't be; retrying won't help.
+    #[error("the order's stored state is damaged")]
+    Damaged,
+}
+
+impl Denial {
+    const fn code(&self) -> Code {
+        match self {
+            Self::Invalid(_) => Code::InvalidArgument,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Refused { .. } => Code::FailedPrecondition,
+            Self::Away(_) | Self::Behind | Self::Closing => Code::Unavailable,
+            Self::Busy(_) => Code::ResourceExhausted,
+            Self::Late => Code::DeadlineExceeded,
+            Self::Damaged => Code::Internal,
+        }
+    }
+
+    fn details(&self) -> ErrorDetails {
+        match self {
+            Self::Invalid(faults) => ErrorDetails::with_bad_request(
+                faults
+                    .as_slice()
+                    .iter()
+                    .map(|fault| FieldViolation::new(&fault.field, &fault.description))
+                    .collect::<Vec<_>>(),
+            ),
+            Self::NotFound(order_id) => ErrorDetails::with_resource_info(
+                "orderledger.v1.Order",
+                order_id.to_string(),
+                "",
+                self.to_string(),
+            ),
+            Self::Refused { order_id, refusal } => refusal_details(*order_id, refusal),
+            Self::Away(_) | Self::Closing => retry_after(Duration::from_secs(1)),
+            Self::Behind => retry_after(Duration::from_millis(500)),
+            Self::Busy(_) => retry_after(Duration::from_millis(100)),
+            Self::Late | Self::Damaged => ErrorDetails::new(),
+        }
+    }
+}
+
+fn retry_after(delay: Duration) -> ErrorDetails {
+    ErrorDetails::with_retry_info(Some(delay))
+}
+
+fn refusal_details(order_id: OrderId, refusal: &Refusal) -> ErrorDetails {
+    let allowed: Vec<_> = refusal.allowed().map(|event| event.name()).collect();
+    let metadata = HashMap::from([
+        ("event".to_owned(), refusal.event.name().to_owned()),
+        ("state".to_owned(), refusal.state.name().to_owned()),
+        ("version".to_owned(), refusal.version.to_string()),
+        ("allowed_events".to_owned(), allowed.join(", ")),
+    ]);
+    let reason = reason(refusal.rejection);
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    details.set_precondition_failure(vec![PreconditionViolation::new(
+        reason,
+        format!("orders/{order_id}"),
+        refusal.to_string(),
+    )]);
+    details
+}
+
+/// A rejection as `google.rpc.ErrorInfo` spells reasons.
+const fn reason(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::UnknownOrder => "UNKNOWN_ORDER",
+        Rejection::EventIdReused => "EVENT_ID_REUSED",
+        Rejection::HistoryFull => "HISTORY_FULL",
+        Rejection::IllegalTransition => "ILLEGAL_TRANSITION",
+        Rejection::CurrencyMismatch => "CURRENCY_MISMATCH",
+        Rejection::CaptureExceedsTotal => "CAPTURE_EXCEEDS_TOTAL",
+        Rejection::RefundExceedsCaptured => "REFUND_EXCEEDS_CAPTURED",
+    }
+}
+
+impl From<Denial> for Status {
+    fn from(denial: Denial) -> Self {
+        Self::with_error_details(denial.code(), denial.to_string(), denial.details())
+    }
+}
+
+/// A status as a message, for one result among many.
+pub(crate) fn to_rpc_status(status: &Status) -> tonic_types::Status {
+    // tonic keeps the details as the encoded message, code and text included.
+    match tonic_types::Status::decode(status.details()) {
+        Ok(message) if !message.details.is_empty() => message,
+        Ok(_) | Err(_) => tonic_types::Status {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        },
+    }
+}
+
+impl From<AppendError> for Denial {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::QueueFull => Self::Busy("the event log's queue is full"),
+            AppendError::TooLarge { size, max } => {
+                let mut faults = Violations::default();
+                faults.add("details", format_args!("take {size} bytes, at most {max} fit"));
+                Self::Invalid(faults)
+            }
+            // The outage itself is logged once, by the health check.
+            AppendError::Unacknowledged(why) => {
+                tracing::debug!(why, "an event was not acknowledged");
+                Self::Away("event log")
+            }
+        }
+    }
+}
+
+impl From<LogError> for Denial {
+    fn from(error: LogError) -> Self {
+        tracing::debug!(%error, "the event log did not answer");
+        Self::Away("event log")
+    }
+}
+
+impl From<StoreError> for Denial {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => {
+                tracing::debug!(why, "the store did not answer");
+                Self::Away("order store")
+            }
+            StoreError::Corrupt(why) => {
+                tracing::error!(why, "the store is damaged");
+                Self::Damaged
+            }
+        }
+    }
+}
