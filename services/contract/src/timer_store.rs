@@ -74,7 +74,7 @@ pub async fn due_timers_are_claimed_those_due_longest_first(store: &dyn TimerSto
 pub async fn a_claim_keeps_others_away_until_it_runs_out(store: &dyn TimerStore) {
     let timer = timer(1, 1, TimerKind::Complete, 0);
     replace(store, 1, 1, std::slice::from_ref(&timer)).await;
-    assert_eq!(claim(store, 0, 10).await, [timer.clone()]);
+    assert_eq!(claim(store, 0, 10).await, std::slice::from_ref(&timer));
     assert_eq!(claim(store, 59, 10).await, []);
     assert_eq!(claim(store, 61, 10).await, [timer]);
     assert_eq!(claim(store, 62, 10).await, []);
@@ -187,8 +187,8 @@ pub async fn fired_timers_are_gone(store: &dyn TimerStore) {
     store.fired(&claim(store, 1, 10).await).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 1);
     let [_, left] = timers;
-    assert_eq!(claim(store, 1_000, 10).await, [left.clone()]);
-    store.fired(&[left.clone()]).await.unwrap();
+    assert_eq!(claim(store, 1_000, 10).await, std::slice::from_ref(&left));
+    store.fired(std::slice::from_ref(&left)).await.unwrap();
     store.fired(&[left]).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 0);
     replace(store, 1, 0, &[timer(1, 0, TimerKind::Pay, 1)]).await;

@@ -1,0 +1,64 @@
+//! Bringing the tables up to date. An up-to-date schema is only read, so that a start needs no right to change it.
+
+use sqlx::{
+    PgConnection, SqlSafeStr as _,
+    migrate::{Migrate as _, Migration, MigrationType, Migrator},
+};
+
+use crate::{error::Error, session::PostgresStore};
+
+/// Every migration there ever was: number, what it does, and its text.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "the tables of a ledger",
+    include_str!("../../../../migrations/postgres/0001_ledger.sql"),
+)];
+
+impl PostgresStore {
+    pub(crate) async fn migrate(&self) -> Result<(), Error> {
+        let migrator = migrator(&self.schema);
+        if self.run(async |connection| is_up_to_date(connection, &migrator).await).await? {
+            return Ok(());
+        }
+        tracing::info!(schema = self.schema, "bringing the tables up to date");
+        // Closed afterwards: with it goes the lock, even if this is dropped half-way, and the lifted limits.
+        let mut connection = self.connection_to_close().await?;
+        // Whoever is first may take its time.
+        sqlx::raw_sql("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+            .execute(&mut *connection)
+            .await?;
+        // Behind an advisory lock: of several processes one does it, the others find it done.
+        migrator.run_direct(None, &mut *connection, false).await?;
+        Ok(())
+    }
+}
+
+fn migrator(schema: &str) -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(version, description, sql)| {
+        let sql = (*sql).into_sql_str();
+        Migration::new(*version, (*description).into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(format!("\"{schema}\".migrations"));
+    migrator.create_schema(format!("\"{schema}\""));
+    // The version after this one may have been here: see "expand, then contract" in migrations/README.md.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, Error> {
+    let table = &*migrator.table_name;
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(table)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !is_there {
+        return Ok(false);
+    }
+    let applied = connection.list_applied_migrations(table).await?;
+    Ok(migrator.iter().all(|migration| {
+        applied.iter().any(|applied| {
+            applied.version == migration.version && applied.checksum == migration.checksum
+        })
+    }))
+}

@@ -1,0 +1,94 @@
+//! [`OrderStore`] on the tables `orders`, `order_history` and `progress`.
+
+mod history;
+mod outcome;
+mod progress;
+mod snapshots;
+
+use async_trait::async_trait;
+use events::{OrderId, State};
+use ports::{
+    Commit, CommitError, HistoryRow, Offset, OrderStore, Partition, Progress, StoreError,
+    StoredSnapshot,
+};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::{dead_letters, error::Error, session::PostgresStore};
+
+#[async_trait]
+impl OrderStore for PostgresStore {
+    async fn prepare(&self) -> Result<(), StoreError> {
+        Ok(self.migrate().await?)
+    }
+
+    async fn bind_partitions(&self, partitions: u32) -> Result<(), StoreError> {
+        Ok(self.run(async |connection| progress::bind(connection, partitions).await).await?)
+    }
+
+    async fn progress(&self, partitions: &[Partition]) -> Result<Vec<Progress>, StoreError> {
+        Ok(self.run(async |connection| progress::load(connection, partitions).await).await?)
+    }
+
+    async fn load(&self, orders: &[OrderId]) -> Result<Vec<StoredSnapshot>, StoreError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.run(async |connection| snapshots::load(connection, orders).await).await?)
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        self.run(async |connection| store(connection, commit).await).await
+    }
+
+    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
+        let announce = async |connection: &mut PgConnection| {
+            progress::announce(connection, partition, announced).await
+        };
+        Ok(self.run(announce).await?)
+    }
+
+    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(self.run(async |connection| history::load(connection, order).await).await?)
+    }
+
+    async fn touched_since(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: usize,
+    ) -> Result<Vec<(OrderId, Offset)>, StoreError> {
+        let touched = async |connection: &mut PgConnection| {
+            history::touched_since(connection, partition, from, limit).await
+        };
+        Ok(self.run(touched).await?)
+    }
+
+    async fn scan(
+        &self,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        Ok(self.run(async |connection| snapshots::scan(connection, after, limit).await).await?)
+    }
+
+    async fn count_by_state(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        Ok(self.run(async |connection| snapshots::count_by_state(connection).await).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let ping = async |connection: &mut PgConnection| Ok(connection.ping().await?);
+        Ok(self.run::<_, Error>(ping).await?)
+    }
+}
+
+/// One transaction (promise 4). The partitions come first: their rows stay locked, so that of two projectors one waits
+/// here and finds itself fenced, before it has touched an order.
+async fn store(connection: &mut PgConnection, commit: &Commit) -> Result<(), CommitError> {
+    let mut transaction = connection.begin().await.map_err(Error::from)?;
+    progress::advance(&mut transaction, &commit.partitions).await?;
+    snapshots::store(&mut transaction, &commit.snapshots).await?;
+    history::store(&mut transaction, &commit.history).await?;
+    dead_letters::store(&mut transaction, &commit.dead_letters).await?;
+    transaction.commit().await.map_err(Error::from)?;
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The table `order_history`: one row a record, in the order of the log, never changed.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use events::{EventId, EventKind, OrderId};
+use ports::{HistoryRow, Offset, Partition};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use super::outcome::{OutcomeColumns, outcome};
+use crate::{columns, error::Error};
+
+const INSERT: &str = r#"
+    INSERT INTO order_history (
+        partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason, recorded,
+        occurred_at, actor, record
+    )
+    SELECT * FROM UNNEST(
+        $1::integer[], $2::bigint[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::boolean[], $12::timestamptz[], $13::text[], $14::bytea[]
+    )
+"#;
+
+/// One array a column, as in the snapshots.
+#[derive(Default)]
+struct Columns<'a> {
+    partition: Vec<i32>,
+    offset: Vec<i64>,
+    order_id: Vec<Uuid>,
+    version: Vec<i64>,
+    event_id: Vec<Uuid>,
+    event: Vec<&'static str>,
+    outcome: Vec<&'static str>,
+    from_state: Vec<Option<&'static str>>,
+    to_state: Vec<Option<&'static str>>,
+    reason: Vec<Option<&'static str>>,
+    recorded: Vec<bool>,
+    occurred_at: Vec<DateTime<Utc>>,
+    actor: Vec<Option<&'a str>>,
+    record: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, row: &'a HistoryRow) {
+        let OutcomeColumns { outcome, from_state, to_state, reason, recorded } = row.outcome.into();
+        self.partition.push(columns::partition(row.position.partition));
+        self.offset.push(row.position.offset.0);
+        self.order_id.push(row.order_id.as_uuid());
+        self.version.push(columns::version(row.version));
+        self.event_id.push(row.event_id.as_uuid());
+        self.event.push(row.kind.name());
+        self.outcome.push(outcome);
+        self.from_state.push(from_state);
+        self.to_state.push(to_state);
+        self.reason.push(reason);
+        self.recorded.push(recorded);
+        self.occurred_at.push(row.occurred_at);
+        self.actor.push(row.actor.as_deref());
+        self.record.push(&row.event);
+    }
+}
+
+pub(super) async fn store(
+    connection: &mut PgConnection,
+    history: &[HistoryRow],
+) -> Result<(), Error> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    let mut columns = Columns::default();
+    for row in history {
+        columns.push(row);
+    }
+    sqlx::query(INSERT)
+        .bind(columns.partition)
+        .bind(columns.offset)
+        .bind(columns.order_id)
+        .bind(columns.version)
+        .bind(columns.event_id)
+        .bind(columns.event)
+        .bind(columns.outcome)
+        .bind(columns.from_state)
+        .bind(columns.to_state)
+        .bind(columns.reason)
+        .bind(columns.recorded)
+        .bind(columns.occurred_at)
+        .bind(columns.actor)
+        .bind(columns.record)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Vec<HistoryRow>, Error> {
+    let rows = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE order_id = $1 ORDER BY partition, "offset""#,
+    )
+    .bind(order.as_uuid())
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(history_row).collect()
+}
+
+/// Goes through the rows a page at a time and stops at `limit` orders: how much was not announced, and how many rows
+/// an order has among it, is not known beforehand.
+pub(super) async fn touched_since(
+    connection: &mut PgConnection,
+    partition: Partition,
+    mut from: Offset,
+    limit: usize,
+) -> Result<Vec<(OrderId, Offset)>, Error> {
+    let mut seen = HashSet::new();
+    let mut touched = Vec::new();
+    while touched.len() < limit {
+        let page: Vec<(Uuid, i64)> = sqlx::query_as(
+            r#"SELECT order_id, "offset" FROM order_history
+               WHERE partition = $1 AND "offset" >= $2 ORDER BY "offset" LIMIT $3"#,
+        )
+        .bind(columns::partition(partition))
+        .bind(from.0)
+        .bind(columns::limit(limit))
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some((_, last)) = page.last() else { break };
+        from = Offset(*last).next();
+        for (order, offset) in page {
+            if touched.len() < limit && seen.insert(order) {
+                touched.push((OrderId::new(order), Offset(offset)));
+            }
+        }
+    }
+    Ok(touched)
+}
+
+fn history_row(row: &PgRow) -> Result<HistoryRow, Error> {
+    Ok(HistoryRow {
+        order_id: columns::order_id(row)?,
+        position: columns::position(row)?,
+        version: columns::unsigned(row.try_get("version")?)?,
+        event_id: EventId::new(row.try_get("event_id")?),
+        kind: columns::named("event", row.try_get("event")?, EventKind::from_name)?,
+        outcome: outcome(row)?,
+        occurred_at: row.try_get("occurred_at")?,
+        actor: row.try_get("actor")?,
+        event: Bytes::from(row.try_get::<Vec<u8>, _>("record")?),
+    })
+}

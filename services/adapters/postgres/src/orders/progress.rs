@@ -1,0 +1,138 @@
+//! The table `progress`: which partitions there are and how far each has come. It fences projectors.
+
+use std::collections::BTreeMap;
+
+use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use crate::{columns, error::Error};
+
+pub(super) async fn bind(connection: &mut PgConnection, partitions: u32) -> Result<(), Error> {
+    let mut bound = count(connection).await?;
+    if bound == 0 {
+        create(connection, partitions).await?;
+        bound = count(connection).await?;
+    }
+    if bound == i64::from(partitions) {
+        return Ok(());
+    }
+    Err(Error::Corrupt(format!(
+        "it was made for {bound} partitions of the log, which now has {partitions}: orders would move between them"
+    )))
+}
+
+async fn count(connection: &mut PgConnection) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM progress").fetch_one(connection).await?)
+}
+
+/// Of several processes one creates the rows, the others find them.
+async fn create(connection: &mut PgConnection, partitions: u32) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("LOCK TABLE progress IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "INSERT INTO progress (partition)
+         SELECT n FROM generate_series(0, $1::bigint - 1) AS n WHERE NOT EXISTS (SELECT FROM progress)",
+    )
+    .bind(i64::from(partitions))
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction.commit().await?)
+}
+
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    partitions: &[Partition],
+) -> Result<Vec<Progress>, Error> {
+    let wanted: Vec<_> = partitions.iter().copied().map(columns::partition).collect();
+    let rows = sqlx::query(
+        "SELECT partition, next_offset, announced_offset FROM progress
+         WHERE cardinality($1::integer[]) = 0 OR partition = ANY($1) ORDER BY partition",
+    )
+    .bind(wanted)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Progress {
+                partition: columns::partition_from(row)?,
+                next: Offset(row.try_get("next_offset")?),
+                announced: Offset(row.try_get("announced_offset")?),
+            })
+        })
+        .collect()
+}
+
+/// Compares and sets. The rows are locked in the order of the partitions, whatever order they are named in, so that
+/// two projectors that both believe to own several can't wait for each other.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    steps: &[PartitionCommit],
+) -> Result<(), CommitError> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let found = lock(connection, steps).await?;
+    for PartitionCommit { partition, expected, .. } in steps.iter().copied() {
+        match found.get(&columns::partition(partition)).copied() {
+            Some(found) if found == expected => {}
+            Some(found) => return Err(CommitError::Fenced { partition, expected, found }),
+            None => {
+                let never = format!("partition {partition} of the log was never bound");
+                return Err(Error::Corrupt(never).into());
+            }
+        }
+    }
+    Ok(set(connection, steps).await?)
+}
+
+async fn lock(
+    connection: &mut PgConnection,
+    steps: &[PartitionCommit],
+) -> Result<BTreeMap<i32, Offset>, Error> {
+    let partitions: Vec<_> = steps.iter().map(|step| columns::partition(step.partition)).collect();
+    let rows = sqlx::query_as::<_, (i32, i64)>(
+        "SELECT partition, next_offset FROM progress
+         WHERE partition = ANY($1) ORDER BY partition FOR NO KEY UPDATE",
+    )
+    .bind(partitions)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(partition, next)| (partition, Offset(next))).collect())
+}
+
+async fn set(connection: &mut PgConnection, steps: &[PartitionCommit]) -> Result<(), Error> {
+    let partitions: Vec<_> = steps.iter().map(|step| columns::partition(step.partition)).collect();
+    let next: Vec<_> = steps.iter().map(|step| step.next.0).collect();
+    let announced: Vec<_> = steps.iter().map(|step| step.announced.0).collect();
+    sqlx::query(
+        "UPDATE progress SET
+             next_offset = step.next_offset,
+             announced_offset = greatest(progress.announced_offset, step.announced_offset)
+         FROM UNNEST($1::integer[], $2::bigint[], $3::bigint[])
+             AS step (partition, next_offset, announced_offset)
+         WHERE progress.partition = step.partition",
+    )
+    .bind(partitions)
+    .bind(next)
+    .bind(announced)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn announce(
+    connection: &mut PgConnection,
+    partition: Partition,
+    announced: Offset,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset < $2",
+    )
+    .bind(columns::partition(partition))
+    .bind(announced.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

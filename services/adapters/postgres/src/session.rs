@@ -1,0 +1,87 @@
+//! One operation on one connection: taken from the pool, given a limit, and never reused if it was left in the middle.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+
+use crate::{
+    error::Error,
+    options::{Connecting, OptionsError, PostgresOptions},
+};
+
+/// How long an operation may take before its connection is given up.
+pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
+
+/// Every store port, in one schema of a Postgres database.
+#[derive(Clone, Debug)]
+pub struct PostgresStore {
+    pub(crate) pool: PgPool,
+    pub(crate) schema: String,
+    address: String,
+}
+
+impl PostgresStore {
+    /// Makes a store that connects when it is first used: the server may be away still.
+    ///
+    /// # Errors
+    /// [`OptionsError`] if it can never work.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, which the pool's upkeep runs on.
+    pub fn new(options: PostgresOptions) -> Result<Self, OptionsError> {
+        let Connecting { connect, pool, address } = Connecting::try_from(&options)?;
+        Ok(Self { pool: pool.connect_lazy_with(connect), schema: options.schema, address })
+    }
+
+    /// Runs one operation on a connection of its own.
+    ///
+    /// # Errors
+    /// What the operation says, or that there was no connection, or no answer in time.
+    pub(crate) async fn run<T, E: From<Error>>(
+        &self,
+        operation: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut lease = self.lease().await?;
+        match tokio::time::timeout(ANSWER_TIME_MAX, operation(&mut lease.connection)).await {
+            Ok(result) => {
+                lease.settled = true;
+                result
+            }
+            Err(_) => Err(Error::NoAnswer.into()),
+        }
+    }
+
+    /// A connection that is closed afterwards, whatever happens to it.
+    pub(crate) async fn connection_to_close(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let mut connection = self.acquire().await?;
+        connection.close_on_drop();
+        Ok(connection)
+    }
+
+    async fn lease(&self) -> Result<Lease, Error> {
+        Ok(Lease { connection: self.acquire().await?, settled: false })
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => Error::NoConnection { address: self.address.clone() },
+            other => Error::Sql(other),
+        })
+    }
+}
+
+/// A connection that goes back to the pool only if its operation came to an end. One that was dropped in the middle, by
+/// a time-out or a caller that went away, is closed: its server may be gone without a word, and waiting for it would
+/// keep its place in the pool for as long.
+struct Lease {
+    connection: PoolConnection<Postgres>,
+    settled: bool,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.connection.close_on_drop();
+        }
+    }
+}
