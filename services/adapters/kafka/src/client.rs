@@ -1,0 +1,59 @@
+//! What librdkafka says on the side: log lines go to tracing, statistics to metrics.
+
+use rdkafka::{
+    ClientContext, Statistics, config::RDKafkaLogLevel, consumer::ConsumerContext,
+    error::KafkaError,
+};
+
+/// The context of clients that need nothing else.
+pub(crate) struct Plain;
+
+impl ClientContext for Plain {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Plain {}
+
+/// One of librdkafka's log lines. What it calls errors are mostly lost connections that it mends itself.
+pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, "{line}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::warn!(target: "librdkafka", facility, "{line}");
+        }
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            tracing::info!(target: "librdkafka", facility, "{line}");
+        }
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{line}"),
+    }
+}
+
+/// An error of a client as a whole; the same as one of its log lines, or handled where it matters.
+pub(crate) fn log_error(error: &KafkaError, reason: &str) {
+    tracing::debug!(target: "librdkafka", %error, "{reason}");
+}
+
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "gauges are floats")]
+pub(crate) fn measure_queue(statistics: &Statistics) {
+    metrics::gauge!("order_ledger_log_queue_records").set(statistics.msg_cnt as f64);
+    metrics::gauge!("order_ledger_log_queue_bytes").set(statistics.msg_size as f64);
+}
+
+/// How many records each partition that this member reads holds beyond what it took.
+#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "gauges are floats")]
+pub(crate) fn measure_lag(group: &'static str, statistics: &Statistics) {
+    let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+    for partition in partitions.filter(|p| p.fetch_state == "active" && p.consumer_lag >= 0) {
+        let name = partition.partition.to_string();
+        metrics::gauge!("order_ledger_log_lag_records", "group" => group, "partition" => name)
+            .set(partition.consumer_lag as f64);
+    }
+}
