@@ -6,6 +6,7 @@
 
 mod alarm;
 mod batch;
+mod both;
 mod error;
 mod follow;
 mod health;
@@ -13,6 +14,7 @@ mod retry;
 
 pub use alarm::Alarm;
 pub use batch::{Changed, newest};
+pub use both::both;
 pub use error::Error;
 pub use follow::{Reaction, Refusal, Source, follow};
 pub use health::{Standing, Task};

@@ -1,1 +1,102 @@
-//! Writes one mail for each state change that customers hear of.
+//! The mailer: follows `orders.state-changed` and writes one mail to the customer for every state that an order newly
+//! comes into.
+//!
+//! Two loops. The intake turns state changes into delivery rows; a row that is there already stays as it is, so a
+//! replay of the same records sends nothing (promise 7). The sender claims rows that are due, renders and sends them,
+//! and writes down how it went. It never reads an order from a store: the row carries the whole change.
+//!
+//! Sending is at-least-once. A mail goes out twice only if the process dies, or can't reach its store for a whole
+//! lease, between the mail server's yes and the note of it; both copies have the same Message-ID.
+
+mod intake;
+mod money;
+mod notice;
+mod render;
+mod send;
+mod templates;
+
+use std::{sync::Arc, time::Duration};
+
+use consumer::{Alarm, Retry, Source, Standing, both, follow};
+use ports::{Clock, Consumer, DeadLetters, DeliveryStore, EventLog, Mailer, Reporter};
+use tokio_util::sync::CancellationToken;
+
+pub use consumer::Error;
+pub use notice::message_id;
+pub use render::{RenderError, Renderer};
+
+/// What the mailer works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where state changes come from.
+    pub log: Arc<dyn EventLog>,
+    /// Keeps the mails that are to be sent, were sent or never will be.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// Keeps state changes that can't be read.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Where mails go.
+    pub mailer: Arc<dyn Mailer>,
+    /// Says when a mail is due.
+    pub clock: Arc<dyn Clock>,
+    /// Says whether the mailer serves.
+    pub health: Reporter,
+}
+
+/// How the mailer works.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How many mails are under way at the same time.
+    pub in_flight_max: usize,
+    /// How long a claimed mail is kept from other senders; far longer than sending it can take.
+    pub lease: Duration,
+    /// How long the mail server may take for one mail.
+    pub send_timeout: Duration,
+    /// How often a mail that the server puts off is tried before it counts as failed; the default is about four days'
+    /// worth. Waiting for a server that does not answer at all does not count.
+    pub attempts_max: u32,
+    /// How often to look for mails that other processes left.
+    pub look_again_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 8,
+            lease: Duration::from_secs(300),
+            send_timeout: Duration::from_secs(30),
+            attempts_max: 400,
+            look_again_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Mails until `stop`; then finishes the batch in hand and the mails under way. What is still pending is sent at the
+/// next start.
+///
+/// # Errors
+/// [`Error`] if an operator must act. Servers that are away are waited for.
+pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> Result<(), Error> {
+    let Parts { log, deliveries, dead_letters, mailer, clock, health } = parts;
+    let stop = stop.child_token();
+    let standing = Standing::new(health);
+    let retry = |task| Retry::new(Consumer::Mailer, standing.task(task), stop.clone());
+    let (reading, sending) = (retry("reading"), retry("sending"));
+    let alarm = Alarm::new(Arc::clone(&clock), settings.look_again_after);
+
+    let intake = intake::Intake {
+        deliveries: Arc::clone(&deliveries),
+        clock: Arc::clone(&clock),
+        alarm: alarm.clone(),
+    };
+    let sender = send::Sender {
+        deliveries,
+        mailer,
+        renderer: Renderer::new(),
+        clock: Arc::clone(&clock),
+        alarm,
+        retry: sending,
+        settings,
+    };
+    let source = Source { consumer: Consumer::Mailer, log, dead_letters, clock };
+    both(&stop, follow(&source, &intake, &reading), sender.run()).await
+}

@@ -1,0 +1,196 @@
+//! Claims mails that are due, sends them side by side and writes down how each went.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use consumer::{Alarm, Error, Retry};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use ports::{Clock, Delivery, DeliveryKey, DeliveryResult, DeliveryStore, MailError, Mailer};
+use tokio::time::{Instant, timeout};
+
+use crate::{Renderer, Settings};
+
+pub(crate) struct Sender {
+    pub(crate) deliveries: Arc<dyn DeliveryStore>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) renderer: Renderer,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) alarm: Alarm,
+    pub(crate) retry: Retry,
+    pub(crate) settings: Settings,
+}
+
+/// How trying to send one mail ended.
+enum Attempt {
+    Sent,
+    /// The server can't take it now, or does not answer.
+    PutOff(String),
+    /// It can never be sent.
+    Failed(String),
+}
+
+impl Sender {
+    /// Sends until the process stops.
+    pub(crate) async fn run(&self) -> Result<(), Error> {
+        self.reach_server().await?;
+        while !self.retry.is_stopping() {
+            let Some(claimed) = self.claim().await? else { break };
+            if claimed.is_empty() {
+                self.rest().await?;
+                continue;
+            }
+            if !self.send_all(claimed).await? {
+                // Either the mails were put off or the server is gone: it says which.
+                self.reach_server().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn reach_server(&self) -> Result<(), Error> {
+        self.retry.until_ok("reach the mail server", async || self.mailer.ping().await).await?;
+        Ok(())
+    }
+
+    /// A few rounds' worth, so that each claim is sent long before it runs out.
+    async fn claim(&self) -> Result<Option<Vec<Delivery>>, Error> {
+        let (lease, limit) = (self.settings.lease, self.in_flight_max().saturating_mul(4));
+        let claim = async || self.deliveries.claim(self.clock.now(), lease, limit).await;
+        self.retry.until_ok("claim mails", claim).await
+    }
+
+    async fn rest(&self) -> Result<(), Error> {
+        let next_due = async || self.deliveries.next_due().await;
+        let next_due = self.retry.until_ok("look for due mails", next_due).await?.flatten();
+        tokio::select! {
+            () = self.retry.stopped() => {}
+            () = self.alarm.wait(next_due) => {}
+        }
+        Ok(())
+    }
+
+    /// Sends these, or puts them back once one was put off or the process stops. Whether none was put off.
+    async fn send_all(&self, claimed: Vec<Delivery>) -> Result<bool, Error> {
+        let put_off = AtomicBool::new(false);
+        stream::iter(claimed)
+            .map(|delivery| self.handle(delivery, &put_off))
+            .buffer_unordered(self.in_flight_max())
+            .try_collect::<()>()
+            .await?;
+        Ok(!put_off.into_inner())
+    }
+
+    /// One mail from claim to note. The note follows at once, each on its own: the time between the two is the time in
+    /// which a crash makes a duplicate.
+    async fn handle(&self, delivery: Delivery, put_off: &AtomicBool) -> Result<(), Error> {
+        let result = if put_off.load(Ordering::Relaxed) || self.retry.is_stopping() {
+            let error = "put back: the mail server put off another mail, or the process stopped";
+            DeliveryResult::Retry { due_at: self.clock.now(), error: error.to_owned() }
+        } else {
+            let began = Instant::now();
+            let attempt = self.attempt(&delivery).await;
+            metrics::histogram!("order_ledger_mail_send_seconds").record(began.elapsed());
+            if matches!(attempt, Attempt::PutOff(_)) {
+                put_off.store(true, Ordering::Relaxed);
+            }
+            self.conclude(&delivery, attempt)
+        };
+        let results = [(delivery.key, result)];
+        let note = async || self.deliveries.finish(self.clock.now(), &results).await;
+        // If the store is gone to the last, the claim runs out and the mail goes out again, with the same Message-ID.
+        self.retry.until_ok("note how a mail went", note).await?;
+        Ok(())
+    }
+
+    async fn attempt(&self, delivery: &Delivery) -> Attempt {
+        let change = match codec::decode_state_change(&delivery.state_change) {
+            Ok(change) => change,
+            Err(error) => return Attempt::Failed(format!("the stored state change {error}")),
+        };
+        let mail = match self.renderer.mail(&change) {
+            Ok(mail) => mail,
+            Err(error) => return Attempt::Failed(with_sources(&error)),
+        };
+        match timeout(self.settings.send_timeout, self.mailer.send(&mail)).await {
+            Ok(Ok(())) => Attempt::Sent,
+            Ok(Err(error @ MailError::Transient(_))) => Attempt::PutOff(error.to_string()),
+            Ok(Err(error @ MailError::Refused(_))) => Attempt::Failed(error.to_string()),
+            Err(_) => {
+                let waited = self.settings.send_timeout;
+                Attempt::PutOff(format!("the mail server did not answer within {waited:?}"))
+            }
+        }
+    }
+
+    fn conclude(&self, delivery: &Delivery, attempt: Attempt) -> DeliveryResult {
+        let DeliveryKey { order_id, version, template } = &delivery.key;
+        let attempts = delivery.attempts;
+        let (outcome, result) = match attempt {
+            Attempt::Sent => ("sent", DeliveryResult::Sent),
+            Attempt::PutOff(error) if attempts < self.settings.attempts_max => {
+                let wait = backoff(attempts, order_id.as_uuid().as_u128());
+                tracing::warn!(%order_id, %version, template, attempts, error, ?wait, "a mail was put off");
+                ("put_off", DeliveryResult::Retry { due_at: self.clock.now() + wait, error })
+            }
+            Attempt::PutOff(error) => {
+                tracing::error!(%order_id, %version, template, attempts, error, "a mail was put off too often");
+                let error = format!("given up after {attempts} attempts: {error}");
+                ("failed", DeliveryResult::Failed { error })
+            }
+            Attempt::Failed(error) => {
+                tracing::error!(%order_id, %version, template, error, "a mail can't be sent");
+                ("failed", DeliveryResult::Failed { error })
+            }
+        };
+        metrics::counter!("order_ledger_mails_total", "outcome" => outcome).increment(1);
+        result
+    }
+
+    fn in_flight_max(&self) -> usize {
+        self.settings.in_flight_max.max(1)
+    }
+}
+
+/// A second, doubling, at most a quarter of an hour; each wait between half of that and all of it.
+fn backoff(attempts: u32, noise: u128) -> Duration {
+    const FIRST: Duration = Duration::from_secs(1);
+    const MOST: Duration = Duration::from_secs(15 * 60);
+    let doublings = attempts.saturating_sub(1).min(16);
+    let half = FIRST.saturating_mul(1 << doublings).min(MOST) / 2;
+    let spread = u64::try_from(noise % half.as_millis().max(1)).unwrap_or_default();
+    half.saturating_add(Duration::from_millis(spread))
+}
+
+/// An error with what caused it, as it is kept for a person.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end_growing() {
+        let bounds =
+            |attempts| (backoff(attempts, 0).as_millis(), backoff(attempts, u128::MAX).as_millis());
+        assert_eq!(bounds(0).0, 500);
+        assert_eq!(bounds(1).0, 500);
+        assert_eq!(bounds(2).0, 1_000);
+        assert!(bounds(2).1 < 2_000);
+        assert_eq!(bounds(u32::MAX).0, 450_000);
+        assert!(bounds(u32::MAX).1 < 900_000);
+    }
+}
