@@ -1,0 +1,166 @@
+//! Bulk requests: many documents into few bodies, and the answers back to one outcome a document.
+
+use elasticsearch::{BulkParts, Elasticsearch};
+use ports::{IndexOutcome, OrderDocument, SearchError};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Failure, answer, is_later};
+
+/// Documents as Elasticsearch takes them, with the outcome of those that it need not see.
+struct Bulk {
+    body: Vec<u8>,
+    outcomes: Vec<Option<IndexOutcome>>,
+}
+
+#[derive(Deserialize)]
+struct BulkAnswer {
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    index: ItemResult,
+}
+
+#[derive(Deserialize)]
+struct ItemResult {
+    status: u16,
+    #[serde(default)]
+    error: Failure,
+}
+
+/// Writes documents under their versions, one request after the other so that an order may come more than once.
+pub(crate) async fn upsert(
+    client: &Elasticsearch,
+    alias: &str,
+    documents: &[OrderDocument],
+    bytes_max: usize,
+) -> Result<Vec<IndexOutcome>, SearchError> {
+    let mut outcomes = Vec::with_capacity(documents.len());
+    let mut rest = documents.iter().peekable();
+    while rest.peek().is_some() {
+        let mut bulk = Bulk { body: Vec::new(), outcomes: Vec::new() };
+        while let Some(document) = rest.next_if(|_| bulk.body.len() < bytes_max) {
+            bulk.add(document)?;
+        }
+        outcomes.extend(bulk.send(client, alias).await?);
+    }
+    Ok(outcomes)
+}
+
+impl Bulk {
+    fn add(&mut self, document: &OrderDocument) -> Result<(), SearchError> {
+        // One number that Elasticsearch can't read would fail the whole request.
+        if i64::try_from(document.version).is_err() {
+            let detail = format!("version {} is beyond what an index can hold", document.version);
+            self.outcomes.push(Some(IndexOutcome::Refused(detail)));
+            return Ok(());
+        }
+        // Promise 6: the index compares versions itself, so no order of requests can take an order back.
+        let action = json!({ "index": {
+            "_id": document.order_id,
+            "version": document.version,
+            "version_type": "external",
+        }});
+        let write = |body: &mut Vec<u8>| {
+            serde_json::to_writer(&mut *body, &action)?;
+            body.push(b'\n');
+            serde_json::to_writer(&mut *body, document)?;
+            body.push(b'\n');
+            Ok(())
+        };
+        write(&mut self.body).map_err(|error: serde_json::Error| {
+            SearchError::Unfit(format!("a document can't be written as JSON: {error}"))
+        })?;
+        self.outcomes.push(None);
+        Ok(())
+    }
+
+    async fn send(
+        self,
+        client: &Elasticsearch,
+        alias: &str,
+    ) -> Result<Vec<IndexOutcome>, SearchError> {
+        let mut items = Vec::new().into_iter();
+        if !self.body.is_empty() {
+            // `require_alias`: if someone deletes the alias, nothing must come up in its place with guessed fields.
+            let sent = client
+                .bulk(BulkParts::Index(alias))
+                .require_alias(true)
+                .filter_path(&["items.*.status", "items.*.error"])
+                .body(vec![self.body])
+                .send();
+            let answer: BulkAnswer = answer(sent).await?.read()?;
+            items = answer.items.into_iter();
+        }
+        let outcomes = self.outcomes.into_iter().map(|known| match known {
+            Some(outcome) => Ok(outcome),
+            None => items.next().map_or_else(too_few, |item| outcome(&item.index)),
+        });
+        outcomes.collect()
+    }
+}
+
+fn too_few() -> Result<IndexOutcome, SearchError> {
+    Err(SearchError::Unfit("it answered for fewer documents than it was given".to_owned()))
+}
+
+/// What an item's status means for its document, or for all of them.
+fn outcome(item: &ItemResult) -> Result<IndexOutcome, SearchError> {
+    match item.status {
+        200..300 => Ok(IndexOutcome::Indexed),
+        409 => Ok(IndexOutcome::Stale),
+        status if is_later(status, &item.error) => {
+            Err(SearchError::Unavailable(item.error.describe()))
+        }
+        // Not the document's fault: the index lacks a field, and would refuse every other document as well.
+        400 if item.error.r#type() == "strict_dynamic_mapping_exception" => {
+            Err(SearchError::Unfit(item.error.describe()))
+        }
+        400 | 413 => Ok(IndexOutcome::Refused(item.error.describe())),
+        _ => Err(SearchError::Unfit(item.error.describe())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome_of(status: u16, r#type: &str) -> Result<IndexOutcome, SearchError> {
+        let item = json!({ "status": status, "error": { "type": r#type, "reason": "because" } });
+        outcome(&serde_json::from_value(item).unwrap())
+    }
+
+    #[test]
+    fn an_item_is_judged_by_what_can_be_done_about_it() {
+        assert_eq!(outcome_of(200, "").unwrap(), IndexOutcome::Indexed);
+        assert_eq!(outcome_of(201, "").unwrap(), IndexOutcome::Indexed);
+        let stale = outcome_of(409, "version_conflict_engine_exception");
+        assert_eq!(stale.unwrap(), IndexOutcome::Stale);
+        let refused = outcome_of(400, "document_parsing_exception").unwrap();
+        let detail = "document_parsing_exception: because".to_owned();
+        assert_eq!(refused, IndexOutcome::Refused(detail));
+    }
+
+    #[test]
+    fn what_is_not_the_documents_fault_fails_the_request() {
+        for (status, r#type) in [
+            (429, "es_rejected_execution_exception"),
+            (503, "unavailable_shards_exception"),
+            (403, "cluster_block_exception"),
+        ] {
+            let failed = outcome_of(status, r#type);
+            assert!(matches!(failed, Err(SearchError::Unavailable(_))), "{status} {failed:?}");
+        }
+        for (status, r#type) in [
+            (400, "strict_dynamic_mapping_exception"),
+            (403, "security_exception"),
+            (404, "index_not_found_exception"),
+        ] {
+            let failed = outcome_of(status, r#type);
+            assert!(matches!(failed, Err(SearchError::Unfit(_))), "{status} {failed:?}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The port, carried out.
+
+use std::{collections::BTreeMap, fmt};
+
+use async_trait::async_trait;
+use elasticsearch::{Elasticsearch, MgetParts, SearchParts, indices::IndicesRefreshParts};
+use events::{OrderId, State};
+use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{ElasticsearchOptions, answer::answer, bulk, prepare};
+
+/// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
+pub struct ElasticsearchIndex {
+    client: Elasticsearch,
+    alias: String,
+    options: ElasticsearchOptions,
+}
+
+/// Shows no credentials.
+impl fmt::Debug for ElasticsearchIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ElasticsearchIndex").field(&self.options).finish()
+    }
+}
+
+impl ElasticsearchIndex {
+    /// Makes a client; nothing is connected to yet.
+    ///
+    /// # Errors
+    /// [`SearchError::Unfit`] if the options can't be used.
+    pub fn new(options: ElasticsearchOptions) -> Result<Self, SearchError> {
+        let alias = options.alias()?;
+        let client = options.client()?;
+        Ok(Self { client, alias, options })
+    }
+}
+
+#[derive(Deserialize)]
+struct Documents {
+    docs: Vec<Document>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "_id")]
+    id: String,
+    /// Only of a document that was found.
+    #[serde(rename = "_version")]
+    version: Option<u64>,
+    error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    aggregations: Aggregations,
+}
+
+#[derive(Deserialize)]
+struct Aggregations {
+    states: Buckets,
+}
+
+#[derive(Deserialize)]
+struct Buckets {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    key: String,
+    doc_count: u64,
+}
+
+#[async_trait]
+impl SearchIndex for ElasticsearchIndex {
+    async fn prepare(&self) -> Result<(), SearchError> {
+        prepare::prepare(&self.client, &self.alias).await
+    }
+
+    async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
+        bulk::upsert(&self.client, &self.alias, documents, self.options.bulk_bytes_max).await
+    }
+
+    async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
+        const ORDERS_MAX: usize = 1_000;
+        let mut versions = BTreeMap::new();
+        for orders in orders.chunks(ORDERS_MAX) {
+            versions.extend(self.versions_of(orders).await?);
+        }
+        Ok(versions)
+    }
+
+    async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {
+        // Searches see what was refreshed; the port promises every answered write.
+        let alias = [self.alias.as_str()];
+        let index = IndicesRefreshParts::Index(&alias);
+        answer(self.client.indices().refresh(index).send()).await?.success()?;
+        let body = json!({
+            "size": 0,
+            "track_total_hits": false,
+            "aggs": { "states": { "terms": { "field": "state", "size": 2 * State::ALL.len() } } },
+        });
+        let search = self.client.search(SearchParts::Index(&alias)).body(body);
+        // Counts of some shards alone would be wrong counts.
+        let search = search.allow_partial_search_results(false).send();
+        let counted: Counted = answer(search).await?.read()?;
+        let counts = counted.aggregations.states.buckets.into_iter().map(|bucket| {
+            let state = State::from_name(&bucket.key).ok_or_else(|| {
+                SearchError::Unfit(format!("it holds orders of an unknown state {:?}", bucket.key))
+            })?;
+            Ok((state, bucket.doc_count))
+        });
+        let mut counts = counts.collect::<Result<Vec<_>, _>>()?;
+        counts.sort_unstable();
+        Ok(counts)
+    }
+
+    async fn ping(&self) -> Result<(), SearchError> {
+        answer(self.client.ping().send()).await?.success()?;
+        Ok(())
+    }
+}
+
+impl ElasticsearchIndex {
+    /// Gets by id, which sees every write at once, unlike a search.
+    async fn versions_of(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, SearchError> {
+        let ids: Vec<_> = orders.iter().map(ToString::to_string).collect();
+        let get = self
+            .client
+            .mget(MgetParts::Index(&self.alias))
+            ._source(&["false"])
+            .body(json!({ "ids": ids }))
+            .send();
+        let found: Documents = answer(get).await?.read()?;
+        let mut versions = Vec::new();
+        for document in found.docs {
+            if let Some(error) = document.error {
+                return Err(SearchError::Unavailable(error.to_string()));
+            }
+            if let Some(version) = document.version {
+                let order = document.id.parse().map_err(|_| {
+                    SearchError::Unfit(format!("it holds a document {:?} of no order", document.id))
+                })?;
+                versions.push((order, version));
+            }
+        }
+        Ok(versions)
+    }
+}
