@@ -18,6 +18,7 @@
 
 pub mod dead_letters;
 pub mod delivery_store;
+pub mod event_log;
 pub mod order_store;
 pub mod timer_store;
 
