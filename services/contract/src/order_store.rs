@@ -5,6 +5,7 @@ mod commits;
 mod outcomes;
 mod reads;
 
+pub use batch::{batch, batch_after};
 pub use commits::*;
 pub use outcomes::*;
 pub use reads::*;

@@ -24,12 +24,14 @@ pub(super) const fn step(partition: u32, expected: i64, next: i64) -> PartitionC
 }
 
 /// What a projector commits that reads `events` in `partition` from offset `from` on and knows no order yet.
-pub(super) fn batch(partition: u32, from: i64, events: &[Event]) -> Commit {
+#[must_use]
+pub fn batch(partition: u32, from: i64, events: &[Event]) -> Commit {
     batch_after(&[], partition, from, events)
 }
 
 /// As [`batch`], of a projector that has folded `before` already.
-pub(super) fn batch_after(before: &[Event], partition: u32, from: i64, events: &[Event]) -> Commit {
+#[must_use]
+pub fn batch_after(before: &[Event], partition: u32, from: i64, events: &[Event]) -> Commit {
     let mut orders: BTreeMap<OrderId, Order> = BTreeMap::new();
     for event in before {
         let folded = fold(orders.remove(&event.order_id), event);

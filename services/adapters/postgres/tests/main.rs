@@ -1,0 +1,10 @@
+//! The store on a real Postgres: the ports' suites, and what is Postgres's own.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails panics: that is how it reports")]
+
+mod commits;
+mod contract;
+mod faults;
+mod migrations;
+mod readme;
+mod schema;
