@@ -3,12 +3,15 @@
 //! A snapshot trails the log. A yes on an old one is harmless, the fold has the last word; a no could deny what was
 //! acknowledged a moment ago. So a no waits until the projection passed the log's end as of now.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use codec::DecodeError;
 use events::{Order, OrderId};
-use ports::{EventLog, OrderStore, Partition, Topic, partition_for_key};
-use tokio::{sync::OnceCell, time::Instant};
+use ports::{EventLog, Offset, OrderStore, Partition, Topic, partition_for_key};
+use tokio::{
+    sync::{Mutex, OnceCell, Semaphore},
+    time::Instant,
+};
 
 use crate::denial::Denial;
 
@@ -18,12 +21,18 @@ const ANSWER: Duration = Duration::from_millis(50);
 const PAUSE_FIRST: Duration = Duration::from_millis(5);
 const PAUSE_LONGEST: Duration = Duration::from_millis(50);
 
+/// How many calls may ask the log for its end at a time; the others wait, for an adapter may need a thread for each.
+const ENDS_MAX: usize = 16;
+
 /// The snapshots, seen from the log.
 pub(crate) struct Snapshots {
     log: Arc<dyn EventLog>,
     store: Arc<dyn OrderStore>,
     /// How many partitions the log has; it never changes.
     partitions: OnceCell<u32>,
+    ends: Semaphore,
+    /// However many calls wait for the projection, one at a time asks how far it is, and the others use the answer.
+    passed: Mutex<Passed>,
     catch_up_max: Duration,
 }
 
@@ -33,7 +42,14 @@ impl Snapshots {
         store: Arc<dyn OrderStore>,
         catch_up_max: Duration,
     ) -> Self {
-        Self { log, store, partitions: OnceCell::new(), catch_up_max }
+        Self {
+            log,
+            store,
+            partitions: OnceCell::new(),
+            ends: Semaphore::new(ENDS_MAX),
+            passed: Mutex::default(),
+            catch_up_max,
+        }
     }
 
     /// The order as far as it is folded.
@@ -59,13 +75,12 @@ impl Snapshots {
         deadline: Instant,
     ) -> Result<(), Denial> {
         let partition = self.partition(order_id).await?;
-        let end = self.log.end_offset(Topic::Events, partition).await?;
+        let end = self.end(partition).await?;
         let give_up = (Instant::now() + self.catch_up_max)
             .min(deadline.checked_sub(ANSWER).unwrap_or(deadline));
         let mut pause = PAUSE_FIRST;
         loop {
-            let progress = self.store.progress(&[partition]).await?;
-            if progress.iter().any(|p| p.partition == partition && p.next >= end) {
+            if self.has_passed(partition, end).await? {
                 return Ok(());
             }
             if Instant::now() + pause > give_up {
@@ -76,9 +91,40 @@ impl Snapshots {
         }
     }
 
+    async fn end(&self, partition: Partition) -> Result<Offset, Denial> {
+        // The semaphore is never closed; without a permit the question would only be less polite.
+        let _permit = self.ends.acquire().await.ok();
+        Ok(self.log.end_offset(Topic::Events, partition).await?)
+    }
+
+    async fn has_passed(&self, partition: Partition, end: Offset) -> Result<bool, Denial> {
+        let mut passed = self.passed.lock().await;
+        let stale = passed.asked_at.is_none_or(|asked_at| asked_at.elapsed() >= PAUSE_FIRST);
+        // Progress never goes back, so an old yes is still one.
+        if !passed.reaches(partition, end) && stale {
+            let progress = self.store.progress(&[]).await?;
+            passed.next = progress.into_iter().map(|p| (p.partition, p.next)).collect();
+            passed.asked_at = Some(Instant::now());
+        }
+        Ok(passed.reaches(partition, end))
+    }
+
     async fn partition(&self, order_id: OrderId) -> Result<Partition, Denial> {
         let asked = self.partitions.get_or_try_init(|| self.log.partitions(Topic::Events)).await;
         Ok(partition_for_key(order_id.to_string().as_bytes(), *asked?))
+    }
+}
+
+/// How far the projection was when it was last asked for.
+#[derive(Default)]
+struct Passed {
+    asked_at: Option<Instant>,
+    next: BTreeMap<Partition, Offset>,
+}
+
+impl Passed {
+    fn reaches(&self, partition: Partition, end: Offset) -> bool {
+        self.next.get(&partition).is_some_and(|next| *next >= end)
     }
 }
 

@@ -1,9 +1,16 @@
 //! Says what can be served: asks log and store in turns, and tells gRPC's health service and the process.
 //!
-//! Placing an order needs the log alone; everything else needs the store too. Health only says so: calls are tried all
-//! the same, and answered `UNAVAILABLE` by themselves.
+//! Placing an order needs the log alone; everything else needs the store too. While the log is away, nothing is
+//! appended; calls that need the store are tried all the same, and answered `UNAVAILABLE` by themselves.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ports::{EventLog, OrderStore, Partition, Reporter, Topic};
 use proto::{
@@ -26,6 +33,7 @@ pub(crate) struct Watch {
     store: Arc<dyn OrderStore>,
     process: Reporter,
     grpc: HealthReporter,
+    log_is_away: Arc<AtomicBool>,
     check_every: Duration,
 }
 
@@ -37,10 +45,16 @@ impl Watch {
             store: Arc::clone(&parts.store),
             process: parts.health.clone(),
             grpc,
+            log_is_away: Arc::default(),
             check_every,
         };
         watch.say(false, false).await;
         watch
+    }
+
+    /// Whether the log did not answer when it was last asked.
+    pub(crate) fn log_is_away(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.log_is_away)
     }
 
     /// Checks until `stop`, then says that nothing is served any more.
@@ -55,6 +69,7 @@ impl Watch {
             };
             log.note(log_answer);
             store.note(store_answer);
+            self.log_is_away.store(!log.works(), Ordering::Relaxed);
             self.say(log.works(), store.works()).await;
             match log.why().or_else(|| store.why()) {
                 Some(why) => self.process.down(why),

@@ -4,6 +4,7 @@
 //! existing order is decided on its snapshot; a no is only given once the snapshot is known to be current. The api
 //! never writes to the store and never folds: the projector has the last word.
 
+mod append;
 mod call;
 mod denial;
 mod freshness;

@@ -1,34 +1,26 @@
 //! Placing an order: decode, validate, append. The hot path: no store, no lock held across an await.
 
-use std::sync::Arc;
-
 use codec::Violations;
 use events::{Event, EventBody, EventId, OrderDetails, OrderId, Text};
 use metrics::Counter;
-use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
+use ports::{Ack, AppendError, Position};
 use proto::v1;
 
-use crate::{Parts, denial::Denial};
+use crate::{
+    append::{Appender, to_proto},
+    denial::Denial,
+};
 
 /// Turns requests into `OrderPlaced` events and appends them.
 #[derive(Clone)]
 pub(crate) struct Placer {
-    log: Arc<dyn EventLog>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
-    actor: Option<Text<100>>,
+    appender: Appender,
     placed: Counter,
 }
 
 impl Placer {
-    pub(crate) fn new(parts: &Parts) -> Self {
-        Self {
-            log: Arc::clone(&parts.log),
-            clock: Arc::clone(&parts.clock),
-            ids: Arc::clone(&parts.ids),
-            actor: actor(),
-            placed: metrics::counter!("order_ledger_orders_placed_total"),
-        }
+    pub(crate) fn new(appender: Appender) -> Self {
+        Self { appender, placed: metrics::counter!("order_ledger_orders_placed_total") }
     }
 
     /// Parses a request, all of its faults at once.
@@ -59,14 +51,9 @@ impl Placer {
     /// (promise 8).
     pub(crate) fn event_of(&self, request_id: Option<&str>, details: OrderDetails) -> Event {
         let order_id =
-            request_id.map_or_else(|| OrderId::new(self.ids.fresh()), OrderId::for_request);
-        codec::new_event(
-            EventId::derived(order_id, "place"),
-            order_id,
-            self.clock.now(),
-            self.actor.clone(),
-            EventBody::OrderPlaced(Box::new(details)),
-        )
+            request_id.map_or_else(|| OrderId::new(self.appender.fresh_id()), OrderId::for_request);
+        let event_id = EventId::derived(order_id, "place");
+        self.appender.event(event_id, order_id, EventBody::OrderPlaced(Box::new(details)))
     }
 
     /// Queues the event.
@@ -75,7 +62,7 @@ impl Placer {
         event: &Event,
         traceparent: Option<&str>,
     ) -> Result<Ack, AppendError> {
-        self.log.append(Topic::Events, codec::event_record(event, traceparent))
+        self.appender.append(event, traceparent)
     }
 
     /// Appends the event and waits until the log has it.
@@ -104,18 +91,10 @@ impl Placer {
     }
 }
 
-/// Who reports events that come in through this edge.
-pub(crate) fn actor() -> Option<Text<100>> {
-    Text::new("api").ok()
-}
-
+/// Parses an idempotency key, which may be left out.
 pub(crate) fn parse_request_id(
     request_id: &str,
     faults: &mut Violations,
 ) -> Option<Option<Text<128>>> {
     faults.check("request_id", Text::optional(request_id))
-}
-
-pub(crate) const fn to_proto(position: Position) -> v1::LogPosition {
-    v1::LogPosition { partition: position.partition.0, offset: position.offset.0 }
 }

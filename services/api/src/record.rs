@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use codec::{Violations, new_event};
+use codec::Violations;
 use events::{
     Command, EventBody, EventId, EventKind, Order, OrderId, Refusal, Rejection, Text, Version,
     decide,
 };
-use ports::{Clock, EventLog, HistoryOutcome, HistoryRow, IdSource, OrderStore, Position, Topic};
+use ports::{HistoryOutcome, HistoryRow, OrderStore, Position};
 use proto::v1;
 
 use crate::{
+    append::{Appender, to_proto},
     call::Context,
     denial::Denial,
     freshness::{Snapshots, damaged},
-    place::{actor, parse_request_id, to_proto},
+    place::parse_request_id,
 };
 
 /// What a caller wants of an existing order.
@@ -60,24 +61,18 @@ enum Look {
 
 /// Decides commands and appends their events.
 pub(crate) struct Recorder {
-    log: Arc<dyn EventLog>,
+    appender: Appender,
     store: Arc<dyn OrderStore>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdSource>,
     snapshots: Arc<Snapshots>,
-    actor: Option<Text<100>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(parts: &crate::Parts, snapshots: Arc<Snapshots>) -> Self {
-        Self {
-            log: Arc::clone(&parts.log),
-            store: Arc::clone(&parts.store),
-            clock: Arc::clone(&parts.clock),
-            ids: Arc::clone(&parts.ids),
-            snapshots,
-            actor: actor(),
-        }
+    pub(crate) const fn new(
+        appender: Appender,
+        store: Arc<dyn OrderStore>,
+        snapshots: Arc<Snapshots>,
+    ) -> Self {
+        Self { appender, store, snapshots }
     }
 
     /// Carries out a command, or says why not. The fold has the last word: a yes here may lose a race there.
@@ -102,10 +97,8 @@ impl Recorder {
             Look::Settled(result) => result?,
             Look::Impossible(denial) => return Err(denial),
             Look::Possible(body) => {
-                let event =
-                    new_event(event_id, order_id, self.clock.now(), self.actor.clone(), body);
-                let record = codec::event_record(&event, context.traceparent.as_deref());
-                self.log.append(Topic::Events, record)?.await?
+                let event = self.appender.event(event_id, order_id, body);
+                self.appender.append(&event, context.traceparent.as_deref())?.await?
             }
         };
         Ok(v1::RecordEventResponse {
@@ -118,7 +111,7 @@ impl Recorder {
     /// The same request id on the same order is the same event, so that the fold drops a repeat (promise 8).
     fn event_id(&self, wanted: &Wanted) -> EventId {
         wanted.request_id.as_ref().map_or_else(
-            || EventId::new(self.ids.fresh()),
+            || EventId::new(self.appender.fresh_id()),
             |request_id| EventId::derived(wanted.order_id, &format!("request/{request_id}")),
         )
     }

@@ -42,7 +42,7 @@ pub async fn run(
     let watch = Watch::start(&parts, statuses.clone(), settings.check_every).await;
     // Cancelled after health says that nothing is served: those who look there go elsewhere first.
     let closing = CancellationToken::new();
-    let edge = Arc::new(Edge::new(&parts, &settings, closing.clone()));
+    let edge = Arc::new(Edge::new(&parts, &settings, watch.log_is_away(), closing.clone()));
     let router = router(edge, HealthService::from_health_reporter(statuses), &settings)?;
     let incoming =
         TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));

@@ -1,6 +1,6 @@
 //! `orderledger.v1.OrderLedger`: one short function a call, from request to response.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use codec::{Violations, decode_money, decode_parcel, order_to_proto};
 use events::{Command, Currency, Text};
@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     Parts, Settings,
+    append::Appender,
     call::{self, Calls},
     denial::Denial,
     freshness::Snapshots,
@@ -32,15 +33,21 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Streams stop reading once `stop` is cancelled.
-    pub(crate) fn new(parts: &Parts, settings: &Settings, stop: CancellationToken) -> Self {
+    /// Streams stop reading once `stop` is cancelled; nothing is appended while `log_is_away`.
+    pub(crate) fn new(
+        parts: &Parts,
+        settings: &Settings,
+        log_is_away: Arc<AtomicBool>,
+        stop: CancellationToken,
+    ) -> Self {
         let (log, store) = (Arc::clone(&parts.log), Arc::clone(&parts.store));
-        let snapshots = Arc::new(Snapshots::new(log, store, settings.catch_up_max));
+        let snapshots = Arc::new(Snapshots::new(log, Arc::clone(&store), settings.catch_up_max));
+        let appender = Appender::new(parts, log_is_away);
         Self {
             calls: Calls::new(settings.calls_max, settings.call_time_max),
-            placer: Placer::new(parts),
+            placer: Placer::new(appender.clone()),
             seed_currency: settings.seed_currency,
-            recorder: Recorder::new(parts, Arc::clone(&snapshots)),
+            recorder: Recorder::new(appender, store, Arc::clone(&snapshots)),
             snapshots,
             stream_orders_max: settings.stream_orders_max,
             stop,

@@ -1,0 +1,66 @@
+//! Appending events: the one way from this edge into the log.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use events::{Event, EventBody, EventId, OrderId, Text};
+use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
+use proto::v1;
+use uuid::Uuid;
+
+use crate::Parts;
+
+/// Makes events that happen now and appends them.
+#[derive(Clone)]
+pub(crate) struct Appender {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    actor: Option<Text<100>>,
+    log_is_away: Arc<AtomicBool>,
+}
+
+impl Appender {
+    /// `log_is_away` is what the health check last found.
+    pub(crate) fn new(parts: &Parts, log_is_away: Arc<AtomicBool>) -> Self {
+        Self {
+            log: Arc::clone(&parts.log),
+            clock: Arc::clone(&parts.clock),
+            ids: Arc::clone(&parts.ids),
+            actor: Text::new("api").ok(),
+            log_is_away,
+        }
+    }
+
+    /// An id that no one had before.
+    pub(crate) fn fresh_id(&self) -> Uuid {
+        self.ids.fresh()
+    }
+
+    /// An event that happens now.
+    pub(crate) fn event(&self, id: EventId, order_id: OrderId, body: EventBody) -> Event {
+        codec::new_event(id, order_id, self.clock.now(), self.actor.clone(), body)
+    }
+
+    /// Queues an event; never blocks. While the log is known to be away nothing is queued: a quick no is worth more
+    /// to a caller than a queue that fills up and answers after its deadline.
+    pub(crate) fn append(
+        &self,
+        event: &Event,
+        traceparent: Option<&str>,
+    ) -> Result<Ack, AppendError> {
+        if self.log_is_away.load(Ordering::Relaxed) {
+            return Err(AppendError::Unacknowledged(
+                "it did not answer when last asked".to_owned(),
+            ));
+        }
+        self.log.append(Topic::Events, codec::event_record(event, traceparent))
+    }
+}
+
+/// As the wire has it.
+pub(crate) const fn to_proto(position: Position) -> v1::LogPosition {
+    v1::LogPosition { partition: position.partition.0, offset: position.offset.0 }
+}
