@@ -9,6 +9,7 @@ use ports::{
     Clock, Consumer, DeadLetterReason, DeadLetters, EventLog, Group, LogRecord, StartOffsets,
     Subscription, SubscriptionEvent, Topic,
 };
+use tokio::sync::Mutex;
 
 use crate::{
     Changed, Error, Retry,
@@ -57,7 +58,7 @@ pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> 
     let joined = tokio::select! {
         biased;
         () = retry.stopped() => return Ok(()),
-        joined = retry.until_ok("join the group", async || source.subscribe().await) => joined?,
+        joined = retry.until_ok("join the group", || source.subscribe()) => joined?,
     };
     let Some(mut subscription) = joined else { return Ok(()) };
     loop {
@@ -111,19 +112,21 @@ impl Source {
         let read = records.len();
         let mut batch = Batch::decode(self.consumer, records, self.clock.now());
         if !batch.changes.is_empty() {
-            let work = async || reaction.react(&batch.changes).await;
+            let work = || reaction.react(&batch.changes);
             let Some(refusals) = retry.until_ok(reaction.name(), work).await? else {
                 return Ok(None);
             };
             self.give_up(refusals, &mut batch);
         }
         if !batch.dead_letters.is_empty() {
-            let keep = async || self.dead_letters.keep(&batch.dead_letters).await;
+            let keep = || self.dead_letters.keep(&batch.dead_letters);
             if retry.until_ok("keep dead letters", keep).await?.is_none() {
                 return Ok(None);
             }
         }
-        let commit = async || subscription.commit(&batch.next).await;
+        // Locked only because a closure can't lend out what it borrows mutably.
+        let subscription = Mutex::new(subscription);
+        let commit = || async { subscription.lock().await.commit(&batch.next).await };
         let committed = retry.until_ok("commit offsets", commit).await?;
         self.measure(read, &batch);
         Ok(committed)

@@ -44,11 +44,15 @@ impl Retry {
     ///
     /// # Errors
     /// The operation's, if waiting can't help.
-    pub async fn until_ok<T, E: Into<Error>>(
+    pub async fn until_ok<T, E, Fut>(
         &self,
         what: &'static str,
-        mut operation: impl AsyncFnMut() -> Result<T, E>,
-    ) -> Result<Option<T>, Error> {
+        mut operation: impl FnMut() -> Fut,
+    ) -> Result<Option<T>, Error>
+    where
+        E: Into<Error>,
+        Fut: Future<Output = Result<T, E>>,
+    {
         let mut backoff = Backoff::default();
         loop {
             let last = self.stop.is_cancelled();
@@ -95,6 +99,8 @@ fn noise() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use ports::{Health, StoreError};
 
     use super::*;
@@ -114,9 +120,9 @@ mod tests {
         let health = Health::default();
         let mut seen = Vec::new();
         let result = retry(&health, &CancellationToken::new())
-            .until_ok("count sheep", async || {
+            .until_ok("count sheep", || {
                 seen.push(health.roles().remove(0).1.unwrap());
-                if seen.len() < 3 { Err(away()) } else { Ok(7) }
+                ready(if seen.len() < 3 { Err(away()) } else { Ok(7) })
             })
             .await;
         assert_eq!(result.unwrap(), Some(7));
@@ -130,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn does_not_wait_for_what_can_never_work() {
         let result = retry(&Health::default(), &CancellationToken::new())
-            .until_ok("read", async || Err::<(), _>(StoreError::Corrupt("bad page".to_owned())))
+            .until_ok("read", || ready(Err::<(), _>(StoreError::Corrupt("bad page".to_owned()))))
             .await;
         assert!(matches!(result, Err(Error::Store(StoreError::Corrupt(_)))));
     }
@@ -140,10 +146,10 @@ mod tests {
         let stop = CancellationToken::new();
         let mut tries = 0;
         let result = retry(&Health::default(), &stop)
-            .until_ok("write", async || {
+            .until_ok("write", || {
                 tries += 1;
                 stop.cancel();
-                Err::<(), _>(away())
+                ready(Err::<(), _>(away()))
             })
             .await;
         assert_eq!((result.unwrap(), tries), (None, 2));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use consumer::{Alarm, Error, Retry};
 use ports::{AppendError, Clock, EventLog, Timer, TimerStore, Topic};
+use tokio::sync::Mutex;
 
 use crate::{Settings, plan};
 
@@ -32,12 +33,12 @@ impl Trigger {
 
     async fn claim(&self) -> Result<Option<Vec<Timer>>, Error> {
         let (lease, limit) = (self.settings.lease, self.settings.batch_max.max(1));
-        let claim = async || self.timers.claim(self.clock.now(), lease, limit).await;
+        let claim = || self.timers.claim(self.clock.now(), lease, limit);
         self.retry.until_ok("claim timers", claim).await
     }
 
     async fn rest(&self) -> Result<(), Error> {
-        let next_due = async || self.timers.next_due().await;
+        let next_due = || self.timers.next_due();
         let next_due = self.retry.until_ok("look for due timers", next_due).await?.flatten();
         tokio::select! {
             () = self.retry.stopped() => {}
@@ -50,20 +51,21 @@ impl Trigger {
     /// log answers, the claims run out and the timers fire again, under the same event ids.
     async fn fire(&self, due: Vec<Timer>) -> Result<(), Error> {
         // What was set before its kind was switched off is forgotten without an event.
-        let mut pending: Vec<&Timer> =
-            due.iter().filter(|timer| self.settings.after(timer.key.kind).is_some()).collect();
-        let append = async || self.append(&mut pending).await;
+        let is_on = |timer: &&Timer| self.settings.after(timer.key.kind).is_some();
+        let pending = Mutex::new(due.iter().filter(is_on).collect());
+        let append = || self.append(&pending);
         if self.retry.until_ok("append events", append).await?.is_none() {
             return Ok(());
         }
-        let forget = async || self.timers.fired(&due).await;
+        let forget = || self.timers.fired(&due);
         self.retry.until_ok("forget fired timers", forget).await?;
         Ok(())
     }
 
     /// Takes each timer off `pending` whose event the log has.
-    async fn append(&self, pending: &mut Vec<&Timer>) -> Result<(), AppendError> {
+    async fn append(&self, pending: &Mutex<Vec<&Timer>>) -> Result<(), AppendError> {
         let now = self.clock.now();
+        let mut pending = pending.lock().await;
         let mut error = None;
         let mut acks = Vec::with_capacity(pending.len());
         let mut unsent = Vec::new();
@@ -85,7 +87,7 @@ impl Trigger {
                 }
             }
         }
-        *pending = unsent;
+        pending.append(&mut unsent);
         for (timer, ack) in acks {
             match ack.await {
                 Ok(_) => {

@@ -25,6 +25,13 @@ pub(crate) struct Sender {
     pub(crate) settings: Settings,
 }
 
+/// How the mail server is found.
+#[derive(PartialEq, Eq)]
+enum Server {
+    There,
+    Away,
+}
+
 /// How trying to send one mail ended.
 enum Attempt {
     Sent,
@@ -44,8 +51,7 @@ impl Sender {
                 self.rest().await?;
                 continue;
             }
-            if !self.send_all(claimed).await? {
-                // Either the mails were put off or the server is gone: it says which.
+            if self.send_all(claimed).await? == Server::Away {
                 self.reach_server().await?;
             }
         }
@@ -53,19 +59,19 @@ impl Sender {
     }
 
     async fn reach_server(&self) -> Result<(), Error> {
-        self.retry.until_ok("reach the mail server", async || self.mailer.ping().await).await?;
+        self.retry.until_ok("reach the mail server", || self.mailer.ping()).await?;
         Ok(())
     }
 
     /// A few rounds' worth, so that each claim is sent long before it runs out.
     async fn claim(&self) -> Result<Option<Vec<Delivery>>, Error> {
         let (lease, limit) = (self.settings.lease, self.in_flight_max().saturating_mul(4));
-        let claim = async || self.deliveries.claim(self.clock.now(), lease, limit).await;
+        let claim = || self.deliveries.claim(self.clock.now(), lease, limit);
         self.retry.until_ok("claim mails", claim).await
     }
 
     async fn rest(&self) -> Result<(), Error> {
-        let next_due = async || self.deliveries.next_due().await;
+        let next_due = || self.deliveries.next_due();
         let next_due = self.retry.until_ok("look for due mails", next_due).await?.flatten();
         tokio::select! {
             () = self.retry.stopped() => {}
@@ -74,37 +80,47 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends these, or puts them back once one was put off or the process stops. Whether none was put off.
-    async fn send_all(&self, claimed: Vec<Delivery>) -> Result<bool, Error> {
-        let put_off = AtomicBool::new(false);
+    /// Sends these; once the server turns out to be away or the process stops, the rest is put back.
+    async fn send_all(&self, claimed: Vec<Delivery>) -> Result<Server, Error> {
+        let away = AtomicBool::new(false);
         stream::iter(claimed)
-            .map(|delivery| self.handle(delivery, &put_off))
+            .map(|delivery| self.handle(delivery, &away))
             .buffer_unordered(self.in_flight_max())
             .try_collect::<()>()
             .await?;
-        Ok(!put_off.into_inner())
+        Ok(if away.into_inner() { Server::Away } else { Server::There })
     }
 
     /// One mail from claim to note. The note follows at once, each on its own: the time between the two is the time in
     /// which a crash makes a duplicate.
-    async fn handle(&self, delivery: Delivery, put_off: &AtomicBool) -> Result<(), Error> {
-        let result = if put_off.load(Ordering::Relaxed) || self.retry.is_stopping() {
-            let error = "put back: the mail server put off another mail, or the process stopped";
-            DeliveryResult::Retry { due_at: self.clock.now(), error: error.to_owned() }
+    async fn handle(&self, delivery: Delivery, away: &AtomicBool) -> Result<(), Error> {
+        let result = if self.retry.is_stopping() {
+            self.put_back("the process stopped before it was sent".to_owned())
+        } else if away.load(Ordering::Relaxed) {
+            self.put_back("the mail server went away before it was sent".to_owned())
         } else {
-            let began = Instant::now();
-            let attempt = self.attempt(&delivery).await;
-            metrics::histogram!("order_ledger_mail_send_seconds").record(began.elapsed());
-            if matches!(attempt, Attempt::PutOff(_)) {
-                put_off.store(true, Ordering::Relaxed);
+            match self.attempt(&delivery).await {
+                // No fault of this mail's: it does not wait longer than the server does.
+                Attempt::PutOff(error) if !self.is_there().await => {
+                    away.store(true, Ordering::Relaxed);
+                    self.put_back(error)
+                }
+                attempt => self.conclude(&delivery, attempt),
             }
-            self.conclude(&delivery, attempt)
         };
         let results = [(delivery.key, result)];
         let note = async || self.deliveries.finish(self.clock.now(), &results).await;
         // If the store is gone to the last, the claim runs out and the mail goes out again, with the same Message-ID.
         self.retry.until_ok("note how a mail went", note).await?;
         Ok(())
+    }
+
+    fn put_back(&self, error: String) -> DeliveryResult {
+        DeliveryResult::Retry { due_at: self.clock.now(), error }
+    }
+
+    async fn is_there(&self) -> bool {
+        matches!(timeout(self.settings.send_timeout, self.mailer.ping()).await, Ok(Ok(())))
     }
 
     async fn attempt(&self, delivery: &Delivery) -> Attempt {
@@ -116,7 +132,10 @@ impl Sender {
             Ok(mail) => mail,
             Err(error) => return Attempt::Failed(with_sources(&error)),
         };
-        match timeout(self.settings.send_timeout, self.mailer.send(&mail)).await {
+        let began = Instant::now();
+        let sent = timeout(self.settings.send_timeout, self.mailer.send(&mail)).await;
+        metrics::histogram!("order_ledger_mail_send_seconds").record(began.elapsed());
+        match sent {
             Ok(Ok(())) => Attempt::Sent,
             Ok(Err(error @ MailError::Transient(_))) => Attempt::PutOff(error.to_string()),
             Ok(Err(error @ MailError::Refused(_))) => Attempt::Failed(error.to_string()),
