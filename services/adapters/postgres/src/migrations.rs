@@ -16,7 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[(
 
 impl PostgresStore {
     pub(crate) async fn migrate(&self) -> Result<(), Error> {
-        let migrator = migrator(&self.schema);
+        let mut migrator = migrator(&self.schema);
         if self.run(async |connection| is_up_to_date(connection, &migrator).await).await? {
             return Ok(());
         }
@@ -27,7 +27,12 @@ impl PostgresStore {
         sqlx::raw_sql("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             .execute(&mut *connection)
             .await?;
-        // Behind an advisory lock: of several processes one does it, the others find it done.
+        if !schema_exists(&mut connection, &self.schema).await? {
+            // Only then: it takes a right on the whole database, even if there is nothing to create.
+            migrator.create_schema(format!("\"{}\"", self.schema));
+        }
+        // Behind an advisory lock: of several processes one does it, the others find it done. (`run` does the same, but
+        // its future is not `Send` for a borrowed connection.)
         migrator.run_direct(None, &mut *connection, false).await?;
         Ok(())
     }
@@ -40,10 +45,16 @@ fn migrator(schema: &str) -> Migrator {
     });
     let mut migrator = Migrator::with_migrations(migrations.collect());
     migrator.dangerous_set_table_name(format!("\"{schema}\".migrations"));
-    migrator.create_schema(format!("\"{schema}\""));
     // The version after this one may have been here: see "expand, then contract" in migrations/README.md.
     migrator.set_ignore_missing(true);
     migrator
+}
+
+async fn schema_exists(connection: &mut PgConnection, schema: &str) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+        .bind(schema)
+        .fetch_one(connection)
+        .await?)
 }
 
 async fn is_up_to_date(connection: &mut PgConnection, migrator: &Migrator) -> Result<bool, Error> {

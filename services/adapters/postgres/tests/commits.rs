@@ -98,21 +98,15 @@ async fn people_can_read_the_columns() {
         assert_eq!((instant("placed_at"), instant("updated_at")), (at(0), at(3)));
         assert_eq!((row.get::<i32, _>("partition"), number("offset")), (2, 4));
 
-        let history: Vec<(i64, String, String, Option<String>, Option<String>)> = sqlx::query_as(
-            r#"SELECT version, event, outcome, from_state, to_state FROM order_history ORDER BY "offset""#,
+        let history: Vec<String> = sqlx::query_scalar(
+            r#"SELECT concat_ws(' ', version, event, outcome, coalesce(from_state, '-'), coalesce(to_state, '-'))
+               FROM order_history ORDER BY "offset""#,
         )
         .fetch_all(connection)
         .await
         .unwrap();
-        let as_text: Vec<_> = history
-            .iter()
-            .map(|(version, event, outcome, from, to)| {
-                let [from, to] = [from, to].map(|state| state.as_deref().unwrap_or("-"));
-                format!("{version} {event} {outcome} {from} {to}")
-            })
-            .collect();
         assert_eq!(
-            as_text,
+            history,
             [
                 "1 OrderPlaced applied - Placed",
                 "2 PaymentCaptured applied Placed Paid",

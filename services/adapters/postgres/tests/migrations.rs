@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use events::State;
 use futures::future::join_all;
 use ports::{OrderStore as _, StoreError};
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use testkit::servers;
 
 use crate::schema::{connect, in_schema, on_fresh_schema, store, url_with};
@@ -45,6 +45,23 @@ async fn preparing_what_is_up_to_date_writes_nothing() {
         writer.bind_partitions(2).await.unwrap();
         reader.prepare().await.unwrap();
         reader.bind_partitions(2).await.unwrap();
+    })
+    .await;
+}
+
+/// As where someone else creates the schema, and this role may do nothing beyond it.
+#[tokio::test]
+async fn a_role_that_owns_nothing_but_the_schema_can_prepare() {
+    in_schema(async |schema| {
+        let mut admin = PgConnection::connect(&servers::postgres()).await.unwrap();
+        let role = format!("owner_of_{schema}");
+        let create = format!("CREATE ROLE {role}; CREATE SCHEMA {schema} AUTHORIZATION {role}");
+        admin.execute(sqlx::raw_sql(AssertSqlSafe(create))).await.unwrap();
+        let prepared =
+            store(&url_with(&format!("options=-c%20role%3D{role}")), schema).prepare().await;
+        let forget = format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}");
+        admin.execute(sqlx::raw_sql(AssertSqlSafe(forget))).await.unwrap();
+        prepared.unwrap();
     })
     .await;
 }
