@@ -4,6 +4,7 @@
 //! Everything here panics with a readable sentence where a test can't go on.
 
 mod clock;
+pub mod log;
 pub mod sample;
 pub mod servers;
 mod wait;
