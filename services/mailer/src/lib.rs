@@ -52,7 +52,7 @@ pub struct Settings {
     /// How long the mail server may take for one mail.
     pub send_timeout: Duration,
     /// How often a mail that the server puts off is tried before it counts as failed; the default is about four days'
-    /// worth. Waiting for a server that does not answer at all does not count.
+    /// worth. Waiting for a server that does not answer at all is no try.
     pub attempts_max: u32,
     /// How often to look for mails that other processes left.
     pub look_again_after: Duration,
