@@ -1,2 +1,107 @@
-//! placeholder
-fn main() {}
+//! Throughput of the order path on real servers, beside the bare limit of the same machine in the same run.
+//!
+//! Start it with `infra/bench`. Rates are only comparable within one run; where cores are shared with the servers, look
+//! at the last column.
+
+mod folded;
+mod limits;
+mod placed;
+mod setup;
+
+use std::{error::Error, io::Write as _, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[derive(Debug, Parser)]
+#[command(about = "Throughput beside the bare limits of this machine")]
+struct Args {
+    /// What to measure; everything if nothing is named
+    #[arg(value_enum)]
+    measures: Vec<Measure>,
+    /// How long to place orders, each way
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    seconds: u64,
+    /// Unary calls under way at the same time
+    #[arg(long, default_value_t = 256)]
+    callers: usize,
+    /// Bulk streams under way at the same time
+    #[arg(long, default_value_t = 4)]
+    streams: usize,
+    /// How many orders of five events each are folded
+    #[arg(long, default_value_t = 100_000)]
+    orders: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// PlaceOrder, one order a call, acknowledged by Kafka
+    Unary,
+    /// PlaceOrders, acknowledged by Kafka
+    Streamed,
+    /// Events of five a order from Kafka into Postgres
+    Folded,
+}
+
+/// One line of the report.
+struct Row {
+    what: String,
+    per_second: f64,
+    latency: Option<placed::Latency>,
+    limit: &'static str,
+    limit_per_second: f64,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    let wanted = |measure| args.measures.is_empty() || args.measures.contains(&measure);
+    let duration = Duration::from_secs(args.seconds);
+    let mut rows = Vec::new();
+    if wanted(Measure::Unary) || wanted(Measure::Streamed) {
+        let server = setup::Server::start().await?;
+        if wanted(Measure::Unary) {
+            rows.push(placed::unary(&server, args.callers, duration).await?);
+        }
+        if wanted(Measure::Streamed) {
+            rows.push(placed::streamed(&server, args.streams, duration).await?);
+        }
+        server.stop().await?;
+    }
+    if wanted(Measure::Folded) {
+        rows.push(folded::folded(args.orders).await?);
+    }
+    report(&rows)
+}
+
+fn report(rows: &[Row]) -> Result<(), Failure> {
+    let mut table = comfy_table::Table::new();
+    table.set_header([
+        "",
+        "per second",
+        "p50 / p99 ms",
+        "bare limit",
+        "per second",
+        "of the limit",
+    ]);
+    for row in rows {
+        table.add_row([
+            row.what.clone(),
+            format!("{:.0}", row.per_second),
+            row.latency.map_or_else(String::new, |l| format!("{:.1} / {:.1}", l.p50_ms, l.p99_ms)),
+            row.limit.to_owned(),
+            format!("{:.0}", row.limit_per_second),
+            format!("{:.2}", row.per_second / row.limit_per_second),
+        ]);
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{table}")?;
+    writeln!(out, "Largest resident set of this process: {} MiB", setup::peak_resident_mib()?)?;
+    writeln!(
+        out,
+        "Kafka is one broker that does not fsync each record: replication 3 with min.insync.replicas=2 is what makes an \
+         acknowledgement durable."
+    )?;
+    Ok(())
+}

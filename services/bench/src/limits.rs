@@ -1,0 +1,195 @@
+//! What the machine does without the product: the same servers, the same bytes, nothing else.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use events::OrderId;
+use ports::Topic;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
+};
+use sqlx::{AssertSqlSafe, PgPool};
+use testkit::{sample, servers};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use uuid::Uuid;
+
+use crate::{
+    Failure,
+    placed::{pick, rate},
+    setup::Installation,
+};
+
+/// Unary calls per second that only ask whether the server serves.
+pub(crate) async fn unary_calls(
+    channels: &[Channel],
+    callers: usize,
+    duration: Duration,
+) -> Result<f64, Failure> {
+    let mut running = JoinSet::new();
+    let start = Instant::now();
+    for caller in 0..callers {
+        let mut client = HealthClient::new(pick(channels, caller));
+        running.spawn(async move {
+            let mut calls = 0_usize;
+            while start.elapsed() < duration {
+                client.check(HealthCheckRequest { service: String::new() }).await?;
+                calls += 1;
+            }
+            Ok::<_, tonic::Status>(calls)
+        });
+    }
+    let mut calls = 0;
+    while let Some(ended) = running.join_next().await {
+        calls += ended??;
+    }
+    Ok(rate(calls, start.elapsed()))
+}
+
+/// Dead simple: it only counts what failed.
+struct Failures;
+
+impl ClientContext for Failures {}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        assert!(result.is_ok(), "a bare record was not delivered");
+    }
+}
+
+/// Order events per second that an idempotent producer alone gets acknowledged.
+pub(crate) async fn produced(
+    installation: &Installation,
+    duration: Duration,
+) -> Result<f64, Failure> {
+    let topic = installation.topic(Topic::StateChanged);
+    let produce = move || {
+        let producer = producer()?;
+        let value = codec::encode_event(&sample::placed(sample::order_id(0)));
+        let start = Instant::now();
+        let mut count = 0_usize;
+        while start.elapsed() < duration {
+            let key = Uuid::from_u128(count as u128).to_string();
+            send(&producer, &topic, &key, &value)?;
+            count += 1;
+        }
+        producer.flush(Duration::from_secs(60))?;
+        Ok::<_, KafkaError>(rate(count, start.elapsed()))
+    };
+    Ok(tokio::task::spawn_blocking(produce).await??)
+}
+
+/// Fills `orders.events` with the lives of that many orders, five events each.
+pub(crate) async fn fill(installation: &Installation, orders: usize) -> Result<(), Failure> {
+    let topic = installation.topic(Topic::Events);
+    let fill = move || {
+        let producer = producer()?;
+        // Step by step through all orders, so that an order's events do not come one after the other.
+        for step in 0..5 {
+            for n in 0..orders {
+                let id = sample::order_id(n as u64);
+                let event = step_of(id, step);
+                send(&producer, &topic, &id.to_string(), &codec::encode_event(&event))?;
+            }
+        }
+        producer.flush(Duration::from_secs(120))
+    };
+    Ok(tokio::task::spawn_blocking(fill).await??)
+}
+
+fn step_of(id: OrderId, step: u8) -> events::Event {
+    match step {
+        0 => sample::placed(id),
+        1 => sample::captured(id),
+        2 => sample::preparation_started(id),
+        3 => sample::shipped(id),
+        _ => sample::delivered(id),
+    }
+}
+
+fn producer() -> Result<ThreadedProducer<Failures>, KafkaError> {
+    ClientConfig::new()
+        .set("bootstrap.servers", servers::kafka())
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "5")
+        .create_with_context(Failures)
+}
+
+fn send(
+    producer: &ThreadedProducer<Failures>,
+    topic: &str,
+    key: &str,
+    value: &[u8],
+) -> Result<(), KafkaError> {
+    let partition = ports::partition_for_key(key.as_bytes(), crate::setup::PARTITIONS);
+    let partition = i32::try_from(partition.0).unwrap_or(0);
+    let mut record = BaseRecord::to(topic).key(key).payload(value).partition(partition);
+    while let Err((error, back)) = producer.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        record = back;
+    }
+    Ok(())
+}
+
+/// Events per second that Postgres takes through `UNNEST` on one connection: a history row each, a snapshot for every
+/// order that a batch holds, of the sizes that the product writes; one commit a batch.
+pub(crate) async fn upserted(orders: usize) -> Result<f64, Failure> {
+    const BATCH: usize = 4_000;
+    let pool = PgPool::connect(&servers::postgres()).await?;
+    let mut connection = pool.acquire().await?;
+    let schema = servers::unique("bare");
+    let create = format!(
+        "CREATE SCHEMA {schema}; SET search_path TO {schema};
+         CREATE TABLE bare_orders (order_id uuid PRIMARY KEY, version bigint, state text, snapshot bytea);
+         CREATE TABLE bare_history (partition int, \"offset\" bigint, order_id uuid, event bytea,
+                                    PRIMARY KEY (partition, \"offset\"))"
+    );
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await?;
+    let lifecycle = sample::lifecycle(sample::order_id(0));
+    let snapshot = codec::encode_snapshot(&sample::folded(&lifecycle));
+    let event: Bytes = codec::encode_event(&sample::captured(sample::order_id(0)));
+    let ids: Vec<Uuid> = (0..orders).map(|n| sample::order_id(n as u64).as_uuid()).collect();
+    let start = Instant::now();
+    let mut offset = 0_i64;
+    for version in 1..=5_i64 {
+        for batch in ids.chunks(BATCH) {
+            let offsets: Vec<i64> = (offset..).take(batch.len()).collect();
+            offset += i64::try_from(batch.len())?;
+            let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
+            sqlx::query(
+                "INSERT INTO bare_orders SELECT id, $2, 'Placed', snapshot FROM unnest($1::uuid[], $3::bytea[]) \
+                 AS rows(id, snapshot) ON CONFLICT (order_id) DO UPDATE \
+                 SET version = excluded.version, state = excluded.state, snapshot = excluded.snapshot",
+            )
+            .bind(batch)
+            .bind(version)
+            .bind(vec![snapshot.as_ref(); batch.len()])
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query(
+                "INSERT INTO bare_history SELECT 0, o, id, event \
+                 FROM unnest($1::bigint[], $2::uuid[], $3::bytea[]) AS rows(o, id, event)",
+            )
+            .bind(&offsets)
+            .bind(batch)
+            .bind(vec![event.as_ref(); batch.len()])
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+        }
+    }
+    let elapsed = start.elapsed();
+    let drop_schema = format!("DROP SCHEMA {schema} CASCADE");
+    sqlx::raw_sql(AssertSqlSafe(drop_schema)).execute(&mut *connection).await?;
+    Ok(rate(orders * 5, elapsed))
+}

@@ -1,0 +1,158 @@
+//! Orders placed over gRPC, acknowledged by Kafka.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream};
+use proto::v1::{self, order_ledger_client::OrderLedgerClient};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+use crate::{Failure, Row, limits, setup::Server};
+
+/// Connections that unary callers share.
+const CONNECTIONS: usize = 4;
+
+/// How long calls took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+impl Latency {
+    /// Of these durations, in microseconds.
+    fn of(mut micros: Vec<u32>) -> Option<Self> {
+        micros.sort_unstable();
+        let at = |percent: usize| {
+            let index = (micros.len() * percent / 100).min(micros.len().checked_sub(1)?);
+            micros.get(index).map(|micros| f64::from(*micros) / 1_000.0)
+        };
+        Some(Self { p50_ms: at(50)?, p99_ms: at(99)? })
+    }
+}
+
+/// Unary calls, `callers` under way at any time, beside bare unary calls of the same server.
+pub(crate) async fn unary(
+    server: &Server,
+    callers: usize,
+    duration: Duration,
+) -> Result<Row, Failure> {
+    let channels = connect(server).await?;
+    let bare = limits::unary_calls(&channels, callers, duration).await?;
+    let mut running = JoinSet::new();
+    let start = Instant::now();
+    for caller in 0..callers {
+        let mut client = OrderLedgerClient::new(pick(&channels, caller));
+        running.spawn(async move {
+            let mut micros = Vec::new();
+            while start.elapsed() < duration {
+                let called = Instant::now();
+                client.place_order(order()).await?;
+                micros.push(u32::try_from(called.elapsed().as_micros()).unwrap_or(u32::MAX));
+            }
+            Ok::<_, tonic::Status>(micros)
+        });
+    }
+    let mut micros = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        micros.extend(ended??);
+    }
+    Ok(Row {
+        what: format!("PlaceOrder, {callers} calls under way"),
+        per_second: rate(micros.len(), start.elapsed()),
+        latency: Latency::of(micros),
+        limit: "unary calls that do nothing",
+        limit_per_second: bare,
+    })
+}
+
+/// Bulk streams, beside bare production of the same records.
+pub(crate) async fn streamed(
+    server: &Server,
+    streams: usize,
+    duration: Duration,
+) -> Result<Row, Failure> {
+    let bare = limits::produced(&server.installation, duration).await?;
+    let channels = connect(server).await?;
+    let mut running = JoinSet::new();
+    let start = Instant::now();
+    for number in 0..streams {
+        let mut client = OrderLedgerClient::new(pick(&channels, number));
+        running.spawn(async move {
+            let orders = stream::repeat_with(order)
+                .take_while(move |_| futures::future::ready(start.elapsed() < duration));
+            let mut results = client.place_orders(orders).await?.into_inner();
+            let mut placed = 0_usize;
+            while let Some(result) = results.next().await {
+                match result?.result {
+                    Some(v1::place_orders_response::Result::Placed(_)) => placed += 1,
+                    other => return Err(tonic::Status::internal(format!("not placed: {other:?}"))),
+                }
+            }
+            Ok(placed)
+        });
+    }
+    let mut placed = 0;
+    while let Some(ended) = running.join_next().await {
+        placed += ended??;
+    }
+    Ok(Row {
+        what: format!("PlaceOrders, {streams} streams"),
+        per_second: rate(placed, start.elapsed()),
+        latency: None,
+        limit: "the same records, produced",
+        limit_per_second: bare,
+    })
+}
+
+async fn connect(server: &Server) -> Result<Vec<Channel>, Failure> {
+    let mut channels = Vec::new();
+    for _ in 0..CONNECTIONS {
+        channels.push(Channel::from_shared(server.address.clone())?.connect().await?);
+    }
+    Ok(channels)
+}
+
+/// The channel of the n-th caller.
+pub(crate) fn pick(channels: &[Channel], n: usize) -> Channel {
+    #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
+    channels[n % channels.len()].clone()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to the last thousand")]
+pub(crate) fn rate(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
+}
+
+/// An ordinary order: two lines, about 300 bytes.
+fn order() -> v1::PlaceOrderRequest {
+    let line = |sku: &str, quantity, unit_price_minor| v1::OrderLine {
+        sku: sku.to_owned(),
+        name: format!("Article {sku}"),
+        quantity,
+        unit_price_minor,
+    };
+    v1::PlaceOrderRequest {
+        request_id: String::new(),
+        details: Some(v1::OrderDetails {
+            currency_code: "CLP".to_owned(),
+            lines: vec![line("MUG-1", 2, 15_990), line("TEA-7", 1, 3_990)],
+            customer: Some(v1::Customer {
+                email: "ana@example.com".to_owned(),
+                name: "Ana Pérez".to_owned(),
+                locale: "es-CL".to_owned(),
+            }),
+            shipping_address: "Av. Siempreviva 742, Santiago".to_owned(),
+            region: "Metropolitana".to_owned(),
+            payment: Some(v1::Payment {
+                gateway: "Webpay".to_owned(),
+                card_brand: "Visa".to_owned(),
+                bank: "Banco de Chile".to_owned(),
+            }),
+            labels: BTreeMap::new(),
+        }),
+    }
+}
