@@ -109,7 +109,7 @@ impl Sender {
             }
         };
         let results = [(delivery.key, result)];
-        let note = async || self.deliveries.finish(self.clock.now(), &results).await;
+        let note = || self.deliveries.finish(self.clock.now(), &results);
         // If the store is gone to the last, the claim runs out and the mail goes out again, with the same Message-ID.
         self.retry.until_ok("note how a mail went", note).await?;
         Ok(())
