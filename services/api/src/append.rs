@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use events::{Event, EventBody, EventId, OrderId, Text};
+use events::{Event, EventBody, EventId, Fingerprint, OrderId, Text};
 use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
 use proto::v1;
 use uuid::Uuid;
@@ -39,9 +39,17 @@ impl Appender {
         self.ids.fresh()
     }
 
-    /// An event that happens now.
+    /// An event that happens now, for [`Self::append`] alone: its fingerprint is blank. Records do not carry it, every
+    /// reader computes its own, and to encode and hash each body here would only slow the hot path.
     pub(crate) fn event(&self, id: EventId, order_id: OrderId, body: EventBody) -> Event {
-        codec::new_event(id, order_id, self.clock.now(), self.actor.clone(), body)
+        Event {
+            id,
+            order_id,
+            occurred_at: self.clock.now(),
+            actor: self.actor.clone(),
+            fingerprint: Fingerprint::new(0),
+            body,
+        }
     }
 
     /// Queues an event; never blocks. While the log is known to be away nothing is queued: a quick no is worth more
