@@ -19,7 +19,9 @@
 pub mod dead_letters;
 pub mod delivery_store;
 pub mod event_log;
+pub mod mailer;
 pub mod order_store;
+pub mod search_index;
 pub mod timer_store;
 
 /// Makes one `#[tokio::test]` of each case of a suite; the suites' own macros list their cases with it.

@@ -1,6 +1,6 @@
 //! What Elasticsearch answered, sorted by what the caller can do about it.
 
-use std::{error::Error, fmt::Write as _};
+use std::error::Error;
 
 use elasticsearch::http::response::Response;
 use ports::SearchError;
@@ -97,19 +97,17 @@ impl Failure {
     /// Type and reason, down to the root cause, cut off where no one reads on.
     pub(crate) fn describe(&self) -> String {
         const CHARS_MAX: usize = 1_000;
-        let mut text = String::new();
+        let mut told = Vec::new();
         let mut next = Some(self);
         while let Some(failure) = next {
-            let separator = if text.is_empty() { "" } else { "; " };
             let kind = if failure.r#type.is_empty() { "no reason given" } else { &failure.r#type };
-            // Writing to a string can't fail.
-            let _: std::fmt::Result = write!(text, "{separator}{kind}");
-            if let Some(reason) = &failure.reason {
-                let _: std::fmt::Result = write!(text, ": {reason}");
-            }
+            told.push(match &failure.reason {
+                Some(reason) => format!("{kind}: {reason}"),
+                None => kind.to_owned(),
+            });
             next = failure.caused_by.as_deref();
         }
-        text.chars().take(CHARS_MAX).collect()
+        told.join("; ").chars().take(CHARS_MAX).collect()
     }
 }
 
@@ -128,7 +126,7 @@ fn unavailable(error: &elasticsearch::Error) -> SearchError {
         let cause = error.to_string();
         // The client repeats its cause's text at times.
         if !text.contains(&cause) {
-            let _: std::fmt::Result = write!(text, ": {cause}");
+            text = format!("{text}: {cause}");
         }
         source = error.source();
     }

@@ -47,17 +47,16 @@ pub(crate) enum Fit {
 impl Schema {
     /// Reads the embedded files.
     pub(crate) fn embedded() -> Result<Self, SearchError> {
-        let read = || {
-            let mappings_template: Value = serde_json::from_str(MAPPINGS)?;
-            let settings_template = serde_json::from_str(SETTINGS)?;
-            let mappings: Mappings =
-                serde_json::from_value(mappings_template["template"]["mappings"].clone())?;
-            let version = mappings.meta.version;
-            Ok(Self { version, mappings_template, settings_template, mappings })
-        };
-        read().map_err(|error: serde_json::Error| {
+        let damaged = |error: serde_json::Error| {
             SearchError::Unfit(format!("the embedded templates are damaged: {error}"))
-        })
+        };
+        let mappings_template: Value = serde_json::from_str(MAPPINGS).map_err(damaged)?;
+        let settings_template = serde_json::from_str(SETTINGS).map_err(damaged)?;
+        let mappings = mappings_template.pointer("/template/mappings").cloned();
+        let mappings: Mappings =
+            serde_json::from_value(mappings.unwrap_or_default()).map_err(damaged)?;
+        let version = mappings.meta.version;
+        Ok(Self { version, mappings_template, settings_template, mappings })
     }
 
     /// The index template that binds the component templates to the indices behind `alias`. `…@custom` comes last and
@@ -89,7 +88,7 @@ impl Mappings {
     /// # Errors
     /// [`SearchError::Unfit`] if the index can't be made to fit in place.
     pub(crate) fn fit(&self, wanted: &Self) -> Result<Fit, SearchError> {
-        if self.dynamic != Value::from("strict") {
+        if self.dynamic != "strict" {
             return Err(unfit("its mapping is not strict, so Elasticsearch would guess fields"));
         }
         let found = field_types(&self.properties);

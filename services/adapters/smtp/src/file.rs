@@ -1,8 +1,7 @@
 //! A folder instead of a mail server: one `.eml` file a mail, which any mail program opens.
 
 use std::{
-    fmt::{self, Write as _},
-    fs, io,
+    fmt, fs, io,
     io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -95,8 +94,7 @@ fn file_name(message_id: &str) -> String {
         {
             name.push(char::from(byte));
         } else {
-            // Writing to a string can't fail.
-            let _: fmt::Result = write!(name, "%{byte:02X}");
+            name.push_str(&format!("%{byte:02X}"));
         }
     }
     name + ".eml"

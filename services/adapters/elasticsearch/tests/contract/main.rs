@@ -1,0 +1,21 @@
+//! The port's suite on a real Elasticsearch, and what only an Elasticsearch can show.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
+
+mod fresh;
+mod prepare;
+mod search;
+mod upsert;
+
+use adapter_elasticsearch::ElasticsearchIndex;
+
+use fresh::Fresh;
+
+/// Runs a case on an index of its own.
+async fn on_fresh_index(case: impl AsyncFnOnce(&ElasticsearchIndex)) {
+    let fresh = Fresh::prepared().await;
+    case(&fresh.index).await;
+    fresh.remove().await;
+}
+
+contract::search_index!(on_fresh_index);

@@ -1,0 +1,133 @@
+//! What `prepare` makes of what it finds.
+
+use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
+use futures::future::join_all;
+use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex as _};
+use serde_json::{Value, json};
+use testkit::sample::{folded, order_id, placed};
+
+use crate::fresh::Fresh;
+
+fn document() -> OrderDocument {
+    OrderDocument::from(&folded(&[placed(order_id(1))]))
+}
+
+fn embedded_mappings() -> Value {
+    let file = include_str!("../../../../../infra/elasticsearch/orders-mappings.json");
+    serde_json::from_str::<Value>(file).unwrap()["template"]["mappings"].take()
+}
+
+async fn unfit(fresh: &Fresh) -> String {
+    match fresh.index.prepare().await {
+        Err(SearchError::Unfit(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn many_processes_may_prepare_a_server_that_has_nothing() {
+    let fresh = Fresh::unprepared();
+    for prepared in join_all((0..6).map(|_| fresh.index.prepare())).await {
+        prepared.unwrap();
+    }
+    let aliased = fresh.get("_alias/{}").await;
+    let index = format!("{}-g1", fresh.alias);
+    let alias = &aliased[&index]["aliases"][&fresh.alias];
+    assert_eq!(*alias, json!({ "is_write_index": true }), "{aliased}");
+    let mapped = fresh.get("{}/_mapping").await;
+    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 1 }));
+    assert_eq!(mapped[&index]["mappings"]["dynamic"], "strict");
+    let mapped = &mapped[&index]["mappings"]["properties"];
+    assert_eq!(*mapped, embedded_mappings()["properties"]);
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn an_operators_own_settings_are_kept() {
+    let fresh = Fresh::unprepared();
+    let custom = json!({ "template": { "settings": { "index": { "number_of_shards": 2 } } } });
+    fresh.put("_component_template/{}@custom", custom).await;
+    fresh.index.prepare().await.unwrap();
+    let settings = fresh.get("{}/_settings").await;
+    let index = &settings[format!("{}-g1", fresh.alias)]["settings"]["index"];
+    assert_eq!(index["number_of_shards"], "2");
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn templates_of_a_newer_program_stay() {
+    let fresh = Fresh::prepared().await;
+    let newer = json!({ "version": 99, "index_patterns": [format!("{}-g*", fresh.alias)] });
+    fresh.put("_index_template/{}", newer).await;
+    fresh.index.prepare().await.unwrap();
+    let found = fresh.get("_index_template/{}").await;
+    assert_eq!(found["index_templates"][0]["index_template"]["version"], 99);
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn templates_of_an_older_program_are_replaced() {
+    let fresh = Fresh::unprepared();
+    let older = json!({ "index_patterns": [format!("{}-g*", fresh.alias)], "priority": 500 });
+    fresh.put("_index_template/{}", older).await;
+    fresh.index.prepare().await.unwrap();
+    let found = fresh.get("_index_template/{}").await;
+    assert_eq!(found["index_templates"][0]["index_template"]["version"], 1);
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn an_older_index_gets_the_fields_it_lacks() {
+    let fresh = Fresh::unprepared();
+    let mut mappings = embedded_mappings();
+    mappings["_meta"]["version"] = json!(0);
+    let properties = mappings["properties"].as_object_mut().unwrap();
+    properties.remove("parcel");
+    properties["lines"]["properties"].as_object_mut().unwrap().remove("sku");
+    create(&fresh, mappings).await;
+    fresh.index.prepare().await.unwrap();
+    assert_eq!(fresh.index.upsert(&[document()]).await.unwrap(), [IndexOutcome::Indexed]);
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn an_index_that_would_guess_or_has_other_types_is_unfit() {
+    let fresh = Fresh::unprepared();
+    create(&fresh, json!({ "properties": { "state": { "type": "keyword" } } })).await;
+    let why = unfit(&fresh).await;
+    assert!(why.contains("not strict"), "{why}");
+    fresh.remove().await;
+
+    let fresh = Fresh::unprepared();
+    let mut mappings = embedded_mappings();
+    mappings["properties"]["state"] = json!({ "type": "text" });
+    create(&fresh, mappings).await;
+    let why = unfit(&fresh).await;
+    assert!(why.contains("state is text, must be keyword"), "{why}");
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn an_index_without_its_alias_is_unfit() {
+    let fresh = Fresh::unprepared();
+    fresh.put("{}-g1", json!({ "mappings": embedded_mappings() })).await;
+    let why = unfit(&fresh).await;
+    assert!(why.contains("without its alias"), "{why}");
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_not_available() {
+    let url = "http://ana:s3cret@127.0.0.1:1".to_owned();
+    let options = ElasticsearchOptions { url, ..ElasticsearchOptions::default() };
+    let index = ElasticsearchIndex::new(options).unwrap();
+    for failed in [index.prepare().await, index.ping().await] {
+        let Err(SearchError::Unavailable(why)) = failed else { panic!("{failed:?}") };
+        assert!(why.contains("refused") && !why.contains("s3cret"), "{why}");
+    }
+}
+
+async fn create(fresh: &Fresh, mappings: Value) {
+    let aliases = json!({ fresh.alias.as_str(): { "is_write_index": true } });
+    fresh.put("{}-g1", json!({ "mappings": mappings, "aliases": aliases })).await;
+}
