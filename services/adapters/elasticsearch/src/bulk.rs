@@ -2,8 +2,7 @@
 
 use elasticsearch::{BulkParts, Elasticsearch};
 use ports::{IndexOutcome, OrderDocument, SearchError};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::{Failure, answer, is_later};
 
@@ -11,6 +10,19 @@ use crate::answer::{Failure, answer, is_later};
 struct Bulk {
     body: Vec<u8>,
     outcomes: Vec<Option<IndexOutcome>>,
+}
+
+#[derive(Serialize)]
+struct Action<'a> {
+    index: Target<'a>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    version: u64,
+    version_type: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -59,11 +71,13 @@ impl Bulk {
             return Ok(());
         }
         // Promise 6: the index compares versions itself, so no order of requests can take an order back.
-        let action = json!({ "index": {
-            "_id": document.order_id,
-            "version": document.version,
-            "version_type": "external",
-        }});
+        let action = Action {
+            index: Target {
+                id: &document.order_id,
+                version: document.version,
+                version_type: "external",
+            },
+        };
         let write = |body: &mut Vec<u8>| {
             serde_json::to_writer(&mut *body, &action)?;
             body.push(b'\n');
@@ -126,6 +140,8 @@ fn outcome(item: &ItemResult) -> Result<IndexOutcome, SearchError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn outcome_of(status: u16, r#type: &str) -> Result<IndexOutcome, SearchError> {

@@ -9,7 +9,11 @@ use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{ElasticsearchOptions, answer::answer, bulk, prepare};
+use crate::{
+    ElasticsearchOptions,
+    answer::{Failure, answer},
+    bulk, prepare,
+};
 
 /// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
 pub struct ElasticsearchIndex {
@@ -49,7 +53,7 @@ struct Document {
     /// Only of a document that was found.
     #[serde(rename = "_version")]
     version: Option<u64>,
-    error: Option<serde_json::Value>,
+    error: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -137,7 +141,10 @@ impl ElasticsearchIndex {
         let mut versions = Vec::new();
         for document in found.docs {
             if let Some(error) = document.error {
-                return Err(SearchError::Unavailable(error.to_string()));
+                return Err(match error.r#type() {
+                    "index_not_found_exception" => SearchError::Unfit(error.describe()),
+                    _ => SearchError::Unavailable(error.describe()),
+                });
             }
             if let Some(version) = document.version {
                 let order = document.id.parse().map_err(|_| {

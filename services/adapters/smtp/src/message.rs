@@ -32,7 +32,8 @@ impl Composer {
         let to: Address = mail.to.as_str().parse().map_err(|error| {
             MailError::Refused(format!("the address can't be written in a message: {error}"))
         })?;
-        let to = Mailbox::new(mail.to_name.as_deref().map(one_line), to);
+        let name = mail.to_name.as_deref().map(one_line).filter(|name| !name.is_empty());
+        let to = Mailbox::new(name, to);
         // A date before 1970 can't be written; no working clock shows one.
         let date = SystemTime::from(self.clock.now()).max(SystemTime::UNIX_EPOCH);
         let bodies = MultiPart::alternative()

@@ -52,6 +52,8 @@ async fn an_index_that_is_gone_does_not_come_back_by_itself() {
     fresh.ask(Method::Delete, "{}-g1", None).await;
     let failed = fresh.index.upsert(&documents(1)).await;
     assert!(matches!(failed, Err(SearchError::Unfit(_))), "{failed:?}");
+    let failed = fresh.index.versions(&[order_id(0)]).await;
+    assert!(matches!(failed, Err(SearchError::Unfit(_))), "{failed:?}");
     let found = fresh.get("{}").await;
     assert_eq!(found["status"], 404, "{found}");
     fresh.index.prepare().await.unwrap();
