@@ -120,10 +120,17 @@ pub(crate) enum Change {
     LettingGo { partitions: Vec<Partition>, done: oneshot::Receiver<()>, until: Instant },
 }
 
+/// A place that the log does not hold.
+struct Misplaced {
+    why: String,
+    /// Whether it may be held in a moment: a new leader learns the end of its partition only then.
+    may_settle: bool,
+}
+
 /// How long the subscriber may take to let go, as the port says.
 const LET_GO_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long an end of the log before the group's place may be the view of a new leader that is not up to date.
+/// How long a new leader may take to learn where its partition ends.
 const SETTLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a question to the cluster may take.
@@ -238,6 +245,7 @@ impl Member {
                     );
                 }
                 self.mailbox.let_go(&partitions);
+                client::forget_lag(self.group.name(), &partitions);
                 let list = self.list(&partitions);
                 self.done(self.consumer.incremental_unassign(&list));
                 Ok(None)
@@ -252,11 +260,11 @@ impl Member {
                 self.complain(&error.to_string());
                 return Ok(Some(Change::Placing(places, since)));
             }
-            Ok(Some(why)) if since.elapsed() < SETTLE_WITHIN => {
+            Ok(Some(Misplaced { why, may_settle: true })) if since.elapsed() < SETTLE_WITHIN => {
                 self.complain(&why);
                 return Ok(Some(Change::Placing(places, since)));
             }
-            Ok(Some(why)) => return Err(LogError::Unfit(why)),
+            Ok(Some(Misplaced { why, .. })) => return Err(LogError::Unfit(why)),
             Ok(None) => {}
         }
         let mut list = TopicPartitionList::with_capacity(places.len());
@@ -306,7 +314,7 @@ impl Member {
 
     /// Why reading the truth from these places would skip or invent a part of it, if it would. What is derived may
     /// expire: there librdkafka goes on with the oldest record.
-    fn misplaced(&self, places: &[Place]) -> Result<Option<String>, LogError> {
+    fn misplaced(&self, places: &[Place]) -> Result<Option<Misplaced>, LogError> {
         if self.topic != Topic::Events {
             return Ok(None);
         }
@@ -317,12 +325,13 @@ impl Member {
                 .map_err(|error| unavailable("ask for the bounds of a partition", &error))?;
             let from = offset.map_or(0, |offset| offset.0);
             if from < low || from > high {
-                return Ok(Some(format!(
+                let why = format!(
                     "{} partition {partition} holds the offsets {low} to {high}, but reading has to go on at {from}: \
                      a part of the history is gone, or the topic was made anew; restore it, or rebuild the state from \
                      what there is",
                     self.topic_name
-                )));
+                );
+                return Ok(Some(Misplaced { why, may_settle: from > high }));
             }
         }
         Ok(None)

@@ -1,5 +1,9 @@
 //! What librdkafka says on the side: log lines go to tracing, statistics to metrics.
 
+use std::fmt::Display;
+
+use metrics::Gauge;
+use ports::Partition;
 use rdkafka::{
     ClientContext, Statistics, config::RDKafkaLogLevel, consumer::ConsumerContext,
     error::KafkaError,
@@ -41,19 +45,30 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) {
     tracing::debug!(target: "librdkafka", %error, "{reason}");
 }
 
-#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "gauges are floats")]
+/// How much waits for its acknowledgement.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 pub(crate) fn measure_queue(statistics: &Statistics) {
     metrics::gauge!("order_ledger_log_queue_records").set(statistics.msg_cnt as f64);
     metrics::gauge!("order_ledger_log_queue_bytes").set(statistics.msg_size as f64);
 }
 
 /// How many records each partition that this member reads holds beyond what it took.
-#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "gauges are floats")]
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 pub(crate) fn measure_lag(group: &'static str, statistics: &Statistics) {
     let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
     for partition in partitions.filter(|p| p.fetch_state == "active" && p.consumer_lag >= 0) {
-        let name = partition.partition.to_string();
-        metrics::gauge!("order_ledger_log_lag_records", "group" => group, "partition" => name)
-            .set(partition.consumer_lag as f64);
+        lag(group, &partition.partition).set(partition.consumer_lag as f64);
     }
+}
+
+/// The partitions are another member's to measure.
+pub(crate) fn forget_lag(group: &'static str, partitions: &[Partition]) {
+    for partition in partitions {
+        lag(group, partition).set(0.0);
+    }
+}
+
+fn lag(group: &'static str, partition: &dyn Display) -> Gauge {
+    let partition = partition.to_string();
+    metrics::gauge!("order_ledger_log_lag_records", "group" => group, "partition" => partition)
 }

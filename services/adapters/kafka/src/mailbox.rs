@@ -71,7 +71,9 @@ impl Mailbox {
         let mut state = lock(&self.state);
         state.records += records.len();
         state.bytes += records.iter().map(weight).sum::<usize>();
-        if let Some(Letter::Event(SubscriptionEvent::Records(last))) = state.letters.back_mut() {
+        if let Some(Letter::Event(SubscriptionEvent::Records(last))) = state.letters.back_mut()
+            && last.len() + records.len() <= Self::RECORDS_MAX
+        {
             last.append(&mut records);
         } else {
             state.letters.push_back(Letter::Event(SubscriptionEvent::Records(records)));

@@ -165,7 +165,7 @@ impl Member {
     }
 
     fn stand_still(&mut self) {
-        if !self.paused && self.change.is_none() {
+        if !self.paused {
             self.paused = true;
             self.pause(&self.reading());
         }
