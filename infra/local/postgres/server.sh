@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Postgres 18, from the binaries that Maven Central has for Linux x86-64. One user `postgres`, without a password,
+# reachable from this machine only.
+
+# Sessions are ended; with TERM the server would wait until the last client leaves by itself.
+# shellcheck disable=SC2034 # read by lib.sh
+STOP_SIGNAL=INT
+
+install() {
+  [[ "$(uname -sm)" == "Linux x86_64" ]] || die "Postgres comes for Linux x86-64 here; elsewhere, use infra/compose.yaml"
+  need python3 "Python 3"
+  maven_jars "$HOME_DIR/jars"
+  unpack "$HOME_DIR/jars" "$HOME_DIR"
+  rm -rf "$HOME_DIR/jars"
+}
+
+unpack() { # JARS TO
+  python3 -W ignore - "$@" <<'PYTHON'
+import io, pathlib, sys, tarfile, zipfile
+
+jars, to = map(pathlib.Path, sys.argv[1:])
+with zipfile.ZipFile(next(jars.glob("*.jar"))) as jar:
+    packed = jar.read(next(name for name in jar.namelist() if name.endswith(".txz")))
+with tarfile.open(fileobj=io.BytesIO(packed), mode="r:xz") as binaries:
+    binaries.extractall(to)
+PYTHON
+}
+
+launch() {
+  give_to_server
+  if [[ ! -f "$DATA/db/PG_VERSION" ]]; then
+    # A folder that initdb did not finish is of no use, and initdb would refuse it.
+    rm -rf "$DATA/db"
+    as_server "$HOME_DIR/bin/initdb" -D "$DATA/db" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
+      >"$DATA/initdb.log" 2>&1 || {
+      tail -20 "$DATA/initdb.log" >&2
+      die "Postgres could not make its folder $DATA/db"
+    }
+  fi
+  # No Unix socket: its path may be at most 107 bytes, and a checkout can lie deeper than that.
+  as_server background "$HOME_DIR/bin/postgres" -D "$DATA/db" -p "$(port 5432)" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
+}
+
+# What Postgres itself says of its state, as pg_ctl reads it: a port that is open is not enough during recovery.
+ready() {
+  local pid lines
+  pid="$(running)" || return 1
+  mapfile -t lines 2>/dev/null <"$DATA/db/postmaster.pid" || return 1
+  [[ "${lines[0]:-}" == "$pid" && "${lines[7]:-}" == ready* ]]
+}
+
+address() {
+  echo "postgres://postgres@127.0.0.1:$(port 5432)/postgres"
+}
+
+ports() {
+  port 5432
+}
+
+# Postgres refuses to run as root. Started by root (in a container, mostly) it runs as `nobody`, to whom its data then
+# belongs; root makes no account for it.
+as_server() { # [background] COMMAND ARG...
+  local run=()
+  if [[ "$1" == background ]]; then
+    run=(background)
+    shift
+  fi
+  [[ "$(id -u)" != 0 ]] || run+=(setpriv --reuid=nobody "--regid=$(id -g nobody)" --clear-groups)
+  (cd / && "${run[@]}" "$@")
+}
+
+give_to_server() {
+  [[ "$(id -u)" == 0 ]] || return 0
+  need setpriv "util-linux"
+  chown nobody "$DATA"
+  as_server test -x "$HOME_DIR/bin/postgres" ||
+    die "the user nobody can't reach $HOME_DIR: Postgres can't run as root, so move the checkout or start it as a user"
+}
