@@ -1,5 +1,5 @@
-//! Cases for [`ports::EventLog`]: what happens to a record, in [`appends`] and [`reads`]; what happens to those who
-//! follow a topic, alone in [`groups`] and together in [`sharing`].
+//! Cases for [`ports::EventLog`]: what happens to a record, in `appends` and `reads`; what happens to those who
+//! follow a topic, alone in `groups` and together in `sharing`.
 
 mod appends;
 mod follower;

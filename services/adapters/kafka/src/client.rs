@@ -46,14 +46,12 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) {
 }
 
 /// How much waits for its acknowledgement.
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 pub(crate) fn measure_queue(statistics: &Statistics) {
     metrics::gauge!("order_ledger_log_queue_records").set(statistics.msg_cnt as f64);
     metrics::gauge!("order_ledger_log_queue_bytes").set(statistics.msg_size as f64);
 }
 
 /// How many records each partition that this member reads holds beyond what it took.
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 pub(crate) fn measure_lag(group: &'static str, statistics: &Statistics) {
     let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
     for partition in partitions.filter(|p| p.fetch_state == "active" && p.consumer_lag >= 0) {
