@@ -58,7 +58,7 @@ impl Refusal {
 pub fn decide(order: &Order, command: Command) -> Result<EventBody, Refusal> {
     let body = match command {
         Command::CapturePayment { amount, reference } => EventBody::PaymentCaptured {
-            amount: amount.unwrap_or(Money {
+            amount: amount.unwrap_or_else(|| Money {
                 amount: order.to_capture(),
                 currency: order.details.currency(),
             }),

@@ -1,0 +1,92 @@
+//! Given an order, when a command comes, then this event or that refusal.
+
+use events::{
+    Command, EventBody, EventKind, MAX_RECORDED_EVENTS, Outcome, Rejection, State, decide, fold,
+};
+
+use crate::given::{TOTAL, body, clp, event, order_in, parcel, text};
+
+fn commands() -> Vec<Command> {
+    let capture = |amount| Command::CapturePayment { amount, reference: Some(text("tx-1")) };
+    vec![
+        capture(None),
+        capture(Some(clp(TOTAL / 2))),
+        capture(Some(clp(TOTAL + 1))),
+        Command::StartPreparation,
+        Command::Ship(parcel("CX-1")),
+        Command::Deliver,
+        Command::Complete,
+        Command::Cancel { reason: Some(text("changed my mind")) },
+    ]
+}
+
+/// What is promised is kept, what is refused would have been rejected: the fold is asked about every answer.
+#[test]
+fn a_decision_is_what_the_fold_would_say() {
+    for state in State::ALL {
+        for command in commands() {
+            let order = order_in(state, 0, 0);
+            match decide(&order, command.clone()) {
+                Ok(body) => {
+                    let folded = fold(Some(order), &event(1, body));
+                    assert!(matches!(folded.outcome, Outcome::Applied { .. }), "{command:?}");
+                }
+                Err(refusal) => {
+                    assert_eq!((refusal.state, refusal.version), (state, order.version));
+                    let amount = if command == commands()[2] { TOTAL + 1 } else { TOTAL };
+                    let folded = fold(Some(order), &event(1, body(refusal.event, amount)));
+                    let rejected = Outcome::Rejected(refusal.rejection);
+                    assert_eq!(folded.outcome, rejected, "{command:?} in {state}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_payment_without_an_amount_is_all_that_is_left() {
+    let capture = Command::CapturePayment { amount: None, reference: None };
+    let body = decide(&order_in(State::Placed, 400, 0), capture).unwrap();
+    assert_eq!(body, EventBody::PaymentCaptured { amount: clp(TOTAL - 400), reference: None });
+}
+
+#[test]
+fn what_a_caller_says_is_in_the_event() {
+    let placed = order_in(State::Placed, 0, 0);
+    let reason = Some(text("changed my mind"));
+    let cancel = Command::Cancel { reason: reason.clone() };
+    assert_eq!(decide(&placed, cancel), Ok(EventBody::OrderCancelled { reason }));
+    let ship = Command::Ship(parcel("CX-1"));
+    let shipped = decide(&order_in(State::Preparing, 0, 0), ship);
+    assert_eq!(shipped, Ok(EventBody::OrderShipped(parcel("CX-1"))));
+}
+
+#[test]
+fn a_refusal_says_what_is_possible() {
+    let refusal =
+        decide(&order_in(State::Delivered, TOTAL, 0), Command::StartPreparation).unwrap_err();
+    assert_eq!(refusal.rejection, Rejection::IllegalTransition);
+    assert_eq!(
+        refusal.allowed().collect::<Vec<_>>(),
+        [
+            EventKind::PaymentCaptured,
+            EventKind::OrderCompleted,
+            EventKind::ReturnRequested,
+            EventKind::PaymentRefunded
+        ]
+    );
+    assert_eq!(
+        refusal.to_string(),
+        "PreparationStarted is not possible: IllegalTransition; the order is Delivered at version 1"
+    );
+}
+
+#[test]
+fn an_order_with_a_full_history_takes_no_command() {
+    let mut order = order_in(State::Placed, 0, 0);
+    order.recorded = vec![order.recorded[0]; MAX_RECORDED_EVENTS];
+    for command in commands() {
+        let refusal = decide(&order, command).unwrap_err();
+        assert_eq!(refusal.rejection, Rejection::HistoryFull);
+    }
+}

@@ -1,0 +1,71 @@
+//! What is true of every order, whatever happened to it, and of every step.
+
+use events::{Event, Folded, MAX_RECORDED_EVENTS, MinorUnits, Order, Outcome, Rejection, State};
+
+/// Fails unless the order is one that can be.
+pub(crate) fn check_order(order: &Order) {
+    let total = order.details.total();
+    assert!(MinorUnits::ZERO <= order.refunded, "{order:?}");
+    assert!(order.refunded <= order.captured, "more refunded than captured: {order:?}");
+    assert!(order.captured <= total, "more captured than ordered: {order:?}");
+    assert_eq!(order.to_capture().get(), total.get() - order.captured.get());
+    assert_eq!(order.to_refund().get(), order.captured.get() - order.refunded.get());
+    assert_eq!(order.version.get(), u64::try_from(order.recorded.len()).unwrap());
+    assert!(order.recorded.len() <= MAX_RECORDED_EVENTS);
+    assert!(usize::try_from(order.anomalies).unwrap() < order.recorded.len());
+    if order.state == State::Refunded {
+        assert_eq!(order.refunded, order.captured, "refunded, but not all: {order:?}");
+    }
+    if order.state == State::Paid {
+        assert_eq!(order.captured, total, "paid, but not all: {order:?}");
+    }
+    if matches!(order.state, State::Shipped | State::Delivered) {
+        assert!(order.parcel.is_some(), "shipped without a parcel: {order:?}");
+    }
+}
+
+/// Fails unless the step from `before` is one that can be.
+pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded) {
+    if let Some(order) = &folded.order {
+        check_order(order);
+    }
+    match (before, folded.outcome, &folded.order) {
+        (before, Outcome::Applied { from, to }, Some(after)) => {
+            assert_eq!(before.map(|order| order.state), from);
+            assert_eq!(after.state, to);
+            assert_eq!(after.updated_at, event.occurred_at);
+            assert!(was_recorded(before, event, after), "{event:?}");
+        }
+        (None, Outcome::Rejected(reason), None) => assert_eq!(reason, Rejection::UnknownOrder),
+        (Some(before), Outcome::Duplicate, Some(after)) => {
+            assert_eq!(before, after, "a duplicate changed something");
+        }
+        (Some(before), Outcome::Rejected(_), Some(after)) if was_full(before) => {
+            assert_eq!(before, after, "an event beyond the bound changed something");
+        }
+        (Some(before), Outcome::Rejected(_), Some(after)) => {
+            assert!(was_recorded(Some(before), event, after), "{event:?}");
+            let mut unmoved = after.clone();
+            unmoved.version = before.version;
+            unmoved.recorded.clone_from(&before.recorded);
+            unmoved.anomalies = before.anomalies;
+            assert_eq!(&unmoved, before, "a rejected event moved the order");
+            assert!(after.anomalies - before.anomalies <= 1);
+        }
+        (before, outcome, after) => panic!("from {before:?} by {outcome:?} to {after:?}"),
+    }
+}
+
+fn was_full(order: &Order) -> bool {
+    order.recorded.len() == MAX_RECORDED_EVENTS
+}
+
+/// Whether `after` remembers all that `before` did, and the event, and counts it.
+fn was_recorded(before: Option<&Order>, event: &Event, after: &Order) -> bool {
+    let remembered = before.map_or(&[][..], |order| &order.recorded);
+    let Some((last, earlier)) = after.recorded.split_last() else { return false };
+    earlier == remembered
+        && last.event_id == event.id
+        && last.fingerprint == event.fingerprint
+        && after.version.get() == before.map_or(0, |order| order.version.get()) + 1
+}
