@@ -1,0 +1,5 @@
+//! Folds the log again from its start. Reads only: nothing here writes to a store or to the log.
+
+mod verify;
+
+pub use verify::{Difference, DifferenceKind, Verification, VerifyError, verify};
