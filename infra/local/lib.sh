@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # What the scripts in this folder share: where things lie, on which ports, and the life of one server as a process.
 # Sourced, never run. A server is a folder with a server.sh that defines
-#   install          puts its programs into $HOME_DIR (which is new and empty)
-#   launch           starts it by `background` on the data in $DATA
+#   install TO       puts its programs into a new, empty folder, which is called $HOME_DIR later
+#   launch           starts it with `background`, on the data in $DATA
 #   ready            succeeds once it answers
 #   address          prints where it answers
 #   ports            prints the ports that it listens on
@@ -15,6 +15,11 @@ CACHE="${ORDER_LEDGER_CACHE:-$ROOT/.local/cache}"
 START_SECONDS_MAX=90
 STOP_SECONDS_MAX=30
 
+[[ "$(uname -s)" == Linux ]] || {
+  echo "${0##*/}: this works on Linux only; elsewhere use infra/compose.yaml" >&2
+  exit 1
+}
+
 die() {
   echo "${0##*/}: $*" >&2
   exit 1
@@ -26,7 +31,7 @@ die() {
 # is said once; without a word, a folder named `test` is 10000 away from the usual ports.
 use_dir() { # [DIR]
   local dir="${1:-$ROOT/.local/dev}" offset=0
-  mkdir -p "$dir"
+  [[ -d "$dir" ]] || die "there is no $dir: make it and its servers with infra/local/up $*"
   DIR="$(cd "$dir" && pwd -P)"
   if [[ -f "$DIR/port-offset" ]]; then
     read -r offset <"$DIR/port-offset"
@@ -40,7 +45,7 @@ use_dir() { # [DIR]
   OFFSET="$offset"
 }
 
-# Takes on one server: its functions, and NAME, DATA and HOME_DIR. Call it in a subshell: the next would overwrite them.
+# Takes on one server: its functions, and NAME, DATA and HOME_DIR. To take on several, use a subshell for each.
 use_server() { # NAME
   [[ " ${SERVERS[*]} " == *" $1 "* ]] || die "no server is called '$1'; there are: ${SERVERS[*]}"
   NAME="$1"
@@ -92,8 +97,9 @@ path_jdk() {
 # Copies the jars that the server's pom.xml names, and all that they need, into a folder.
 maven_jars() { # FOLDER
   need mvn "Maven 3.8 or newer (maven)"
-  local log="$HOME_DIR.log" plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
-  JAVA_HOME="$(jdk)" mvn -q -B -f "$LOCAL/$NAME/pom.xml" "$plugin:copy-dependencies" \
+  local java_home log="$CACHE/$NAME.log" plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
+  java_home="$(jdk)"
+  JAVA_HOME="$java_home" mvn -q -B -f "$LOCAL/$NAME/pom.xml" "$plugin:copy-dependencies" \
     -DincludeScope=runtime -DoutputDirectory="$1" >"$log" 2>&1 || {
     tail -20 "$log" >&2
     die "Maven could not collect the jars of $NAME"
@@ -110,12 +116,10 @@ ensure_installed() {
     flock 8
     [[ ! -d "$HOME_DIR" ]] || exit 0
     echo "$NAME: installing (once)"
-    final="$HOME_DIR"
-    HOME_DIR="$final.new"
-    rm -rf "$HOME_DIR"
-    mkdir "$HOME_DIR"
-    install
-    mv "$HOME_DIR" "$final"
+    rm -rf "$HOME_DIR.new"
+    mkdir "$HOME_DIR.new"
+    install "$HOME_DIR.new"
+    mv "$HOME_DIR.new" "$HOME_DIR"
   ) 8>"$CACHE/lock"
 }
 
@@ -134,17 +138,15 @@ listening() { # PORT
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Prints the body of a successful answer. Done by the shell, so that a check needs no tool of its own.
-http_get() { # PORT PATH
-  local status line
+# Prints the status of an HTTP answer, such as 200. Done by the shell, so that a check needs no tool of its own.
+http_status() { # PORT PATH
+  local status
   {
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
   } 2>/dev/null
   printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3
-  read -r -t 5 _ status _ <&3 || return 1
-  [[ "$status" == 200 ]] || return 1
-  while read -r -t 5 line <&3 && [[ -n "${line%$'\r'}" ]]; do :; done
-  cat <&3
+  read -r -t 20 _ status _ <&3 || return 1
+  echo "$status"
 }
 
 # Runs a command as a process of its own that outlives the shell, and notes its id.
@@ -165,11 +167,28 @@ start() {
       exit 0
     fi
     ensure_installed
-    for port in $(ports); do
-      ! listening "$port" || die "$NAME can't start: port $port is taken by something else"
+    await_remains
+    for number in $(ports); do
+      ! listening "$number" || die "$NAME can't start: port $number is taken by something else"
     done
     launch
   ) 9>"$DATA/lock"
+}
+
+# A server that was killed a moment ago may not be quite gone: what it held is free when its process is.
+await_remains() {
+  local pid
+  if [[ -f "$DATA/pid" ]] && read -r pid <"$DATA/pid" && grep -qs '^State:.Z' "/proc/$pid/status"; then
+    await_gone "$pid"
+  fi
+}
+
+# Waits until the processes are collected; not for ever, for in some containers nobody does that.
+await_gone() { # PID...
+  local pid end=$((SECONDS + 10))
+  for pid in "$@"; do
+    while [[ -d "/proc/$pid" ]] && ((SECONDS < end)); do sleep 0.05; done
+  done
 }
 
 await_ready() {
@@ -201,6 +220,7 @@ stop() {
     }
     sleep 0.1
   done
+  await_gone "$pid"
   echo "$NAME: stopped"
 }
 
@@ -211,17 +231,10 @@ hard_kill() {
     echo "$NAME: not running"
     return 0
   }
-  pids="$pid $(children "$pid")"
-  # shellcheck disable=SC2086 # a list of numbers
-  kill -KILL $pids 2>/dev/null || true
-  for pid in $pids; do
-    while [[ -d "/proc/$pid" ]] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do sleep 0.05; done
-  done
+  read -r -a pids <<<"$pid $(cat "/proc/$pid/task/"*/children 2>/dev/null || true)"
+  kill -KILL "${pids[@]}" 2>/dev/null || true
+  await_gone "${pids[@]}"
   echo "$NAME: killed"
-}
-
-children() { # PID
-  cat "/proc/$1/task/"*/children 2>/dev/null || true
 }
 
 # Says whether the server runs and answers; fails if not.

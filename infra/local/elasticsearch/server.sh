@@ -4,24 +4,24 @@
 
 VERSION=9.2.0
 
-install() {
-  local java netty="$HOME_DIR/modules/transport-netty4" root="$HOME_DIR/modules/rest-root"
-  java="$(jdk)"
-  maven_jars "$HOME_DIR/lib"
+install() { # TO
+  local netty="$1/modules/transport-netty4" root="$1/modules/rest-root"
+  maven_jars "$1/lib"
   # A module has a class loader of its own, as in the distribution.
-  mkdir -p "$netty" "$root" "$HOME_DIR/plugins"
-  mv "$HOME_DIR"/lib/transport-netty4-*.jar "$HOME_DIR"/lib/netty-*.jar "$netty/"
+  mkdir -p "$netty" "$root" "$1/plugins"
+  mv "$1"/lib/transport-netty4-*.jar "$1"/lib/netty-*.jar "$netty/"
   descriptor transport-netty4 org.elasticsearch.transport.netty4.Netty4Plugin >"$netty/plugin-descriptor.properties"
-  compile Node.java "$HOME_DIR/lib/orderledger-node.jar"
-  compile RootPlugin.java "$root/rest-root.jar"
+  compile "$1" Node.java "$1/lib/orderledger-node.jar"
+  compile "$1" RootPlugin.java "$root/rest-root.jar"
   descriptor rest-root orderledger.local.RootPlugin >"$root/plugin-descriptor.properties"
 }
 
-compile() { # SOURCE JAR
-  local classes="$HOME_DIR/classes"
-  "$java/bin/javac" --release 21 -proc:none -Xlint:none -XDsuppressNotes -cp "$HOME_DIR/lib/*" -d "$classes" \
-    "$LOCAL/elasticsearch/src/orderledger/local/$1"
-  "$java/bin/jar" --create --file "$2" -C "$classes" .
+compile() { # TO SOURCE JAR
+  local java classes="$1/classes"
+  java="$(jdk)"
+  "$java/bin/javac" --release 21 -proc:none -Xlint:none -XDsuppressNotes -cp "$1/lib/*" -d "$classes" \
+    "$LOCAL/elasticsearch/src/orderledger/local/$2"
+  "$java/bin/jar" --create --file "$3" -C "$classes" .
   rm -rf "$classes"
 }
 
@@ -60,11 +60,12 @@ cluster.routing.allocation.disk.threshold_enabled: false
 YAML
 }
 
-# `wait_for_status` holds the answer back until every shard of before is there again.
+# The answer is held back until every index of before is there again, but not for ever: 408 says that one stays away, and
+# one that somebody broke must not make the others unusable.
 ready() {
-  local health
-  health="$(http_get "$(port 9200)" "/_cluster/health?wait_for_status=yellow&timeout=2s")" || return 1
-  [[ "$health" == *'"timed_out":false'* ]]
+  local status
+  status="$(http_status "$(port 9200)" "/_cluster/health?wait_for_status=yellow&timeout=10s")" || return 1
+  [[ "$status" == 200 || "$status" == 408 ]]
 }
 
 address() {

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Apache Kafka: one broker that is its own controller (KRaft), from the jars on Maven Central.
 
-install() {
-  maven_jars "$HOME_DIR/lib"
+install() { # TO
+  maven_jars "$1/lib"
 }
 
 launch() {

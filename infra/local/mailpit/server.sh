@@ -4,10 +4,10 @@
 
 VERSION=v1.27.11
 
-install() {
+install() { # TO
   need go "Go 1.24 or newer (golang)"
-  GOBIN="$HOME_DIR" go install "github.com/axllent/mailpit@$VERSION" >"$HOME_DIR.log" 2>&1 || {
-    tail -20 "$HOME_DIR.log" >&2
+  GOBIN="$1" go install "github.com/axllent/mailpit@$VERSION" >"$CACHE/$NAME.log" 2>&1 || {
+    tail -20 "$CACHE/$NAME.log" >&2
     die "Go could not build Mailpit"
   }
 }

@@ -6,12 +6,12 @@
 # shellcheck disable=SC2034 # read by lib.sh
 STOP_SIGNAL=INT
 
-install() {
+install() { # TO
   [[ "$(uname -sm)" == "Linux x86_64" ]] || die "Postgres comes for Linux x86-64 here; elsewhere, use infra/compose.yaml"
   need python3 "Python 3"
-  maven_jars "$HOME_DIR/jars"
-  unpack "$HOME_DIR/jars" "$HOME_DIR"
-  rm -rf "$HOME_DIR/jars"
+  maven_jars "$1/jars"
+  unpack "$1/jars" "$1"
+  rm -rf "$1/jars"
 }
 
 unpack() { # JARS TO
