@@ -66,8 +66,14 @@ port() { # USUAL_PORT
 
 # --- tools -----------------------------------------------------------------------------------------------------------
 
-need() { # TOOL WHERE_FROM
-  command -v "$1" >/dev/null || die "$NAME needs $1: install $2"
+# What installing takes, for all servers at once: nobody wants to be told one by one.
+check_tools() {
+  local missing=()
+  command -v mvn >/dev/null || missing+=("Maven 3.8 or newer (maven)")
+  command -v go >/dev/null || missing+=("Go 1.24 or newer (https://go.dev/dl)")
+  command -v python3 >/dev/null || missing+=("Python 3 (python3)")
+  (jdk) >/dev/null 2>&1 || missing+=("a JDK 21 or newer (openjdk-21-jdk-headless), or point JAVA_HOME at it")
+  ((${#missing[@]} == 0)) || die "something is missing to install the servers. Please install:$(printf '\n  %s' "${missing[@]}")"
 }
 
 java_version() { # JDK
@@ -96,7 +102,6 @@ path_jdk() {
 
 # Copies the jars that the server's pom.xml names, and all that they need, into a folder.
 maven_jars() { # FOLDER
-  need mvn "Maven 3.8 or newer (maven)"
   local java_home log="$CACHE/$NAME.log" plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
   java_home="$(jdk)"
   JAVA_HOME="$java_home" mvn -q -B -f "$LOCAL/$NAME/pom.xml" "$plugin:copy-dependencies" \
@@ -111,6 +116,7 @@ maven_jars() { # FOLDER
 # Installs the server once for all folders. The place gets its name only when it is complete.
 ensure_installed() {
   [[ ! -d "$HOME_DIR" ]] || return 0
+  check_tools
   mkdir -p "$CACHE"
   (
     flock 8

@@ -5,7 +5,6 @@
 VERSION=v1.27.11
 
 install() { # TO
-  need go "Go 1.24 or newer (golang)"
   GOBIN="$1" go install "github.com/axllent/mailpit@$VERSION" >"$CACHE/$NAME.log" 2>&1 || {
     tail -20 "$CACHE/$NAME.log" >&2
     die "Go could not build Mailpit"

@@ -8,7 +8,6 @@ STOP_SIGNAL=INT
 
 install() { # TO
   [[ "$(uname -sm)" == "Linux x86_64" ]] || die "Postgres comes for Linux x86-64 here; elsewhere, use infra/compose.yaml"
-  need python3 "Python 3"
   maven_jars "$1/jars"
   unpack "$1/jars" "$1"
   rm -rf "$1/jars"
@@ -72,7 +71,6 @@ as_server() { # [background] COMMAND ARG...
 
 give_to_server() {
   [[ "$(id -u)" == 0 ]] || return 0
-  need setpriv "util-linux"
   chown nobody "$DATA"
   as_server test -x "$HOME_DIR/bin/postgres" ||
     die "the user nobody can't reach $HOME_DIR: Postgres can't run as root, so move the checkout or start it as a user"
