@@ -118,8 +118,9 @@ fn decode_labels(
         .iter()
         .map(|(key, value)| {
             let path = format!("labels[\"{}\"]", key.escape_debug());
-            let parsed = faults.check(format!("{path} key"), Text::new(key));
-            Some((parsed?, faults.check(path, Text::new(value))?))
+            let key = faults.check(format!("{path} key"), Text::new(key));
+            let value = faults.check(path, Text::new(value));
+            Some((key?, value?))
         })
         .collect::<Vec<Option<_>>>()
         .into_iter()

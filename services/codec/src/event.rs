@@ -143,11 +143,12 @@ fn decode_body(body: &Body, faults: &mut Violations) -> Option<EventBody> {
                 }
             }
         }
-        Body::PaymentCaptured(captured) => EventBody::PaymentCaptured {
-            amount: decode_money("payment_captured.amount", captured.amount.as_ref(), faults)?,
-            reference: faults
-                .check("payment_captured.reference", Text::optional(&captured.reference))?,
-        },
+        Body::PaymentCaptured(captured) => {
+            let amount = decode_money("payment_captured.amount", captured.amount.as_ref(), faults);
+            let reference =
+                faults.check("payment_captured.reference", Text::optional(&captured.reference));
+            EventBody::PaymentCaptured { amount: amount?, reference: reference? }
+        }
         Body::PaymentDeclined(declined) => EventBody::PaymentDeclined {
             reason: faults.check("payment_declined.reason", Text::optional(&declined.reason))?,
         },
@@ -169,11 +170,12 @@ fn decode_body(body: &Body, faults: &mut Violations) -> Option<EventBody> {
             reason: faults.check("return_requested.reason", Text::optional(&requested.reason))?,
         },
         Body::OrderReturned(_) => EventBody::OrderReturned,
-        Body::PaymentRefunded(refunded) => EventBody::PaymentRefunded {
-            amount: decode_money("payment_refunded.amount", refunded.amount.as_ref(), faults)?,
-            reference: faults
-                .check("payment_refunded.reference", Text::optional(&refunded.reference))?,
-        },
+        Body::PaymentRefunded(refunded) => {
+            let amount = decode_money("payment_refunded.amount", refunded.amount.as_ref(), faults);
+            let reference =
+                faults.check("payment_refunded.reference", Text::optional(&refunded.reference));
+            EventBody::PaymentRefunded { amount: amount?, reference: reference? }
+        }
     })
 }
 

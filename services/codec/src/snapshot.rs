@@ -43,6 +43,12 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Order, DecodeError> {
         .and_then(|order| order_from_proto(order, &mut faults));
     let recorded: Option<Vec<_>> = snapshot.recorded.iter().map(decode_recorded).collect();
     let recorded = faults.check("recorded", recorded.ok_or("must have ids of 16 bytes"));
+    if let (Some(order), Some(recorded)) = (&order, &recorded)
+        && u64::try_from(recorded.len()) != Ok(order.version.get())
+    {
+        // Bytes that were cut off between two entries are a valid message all the same.
+        faults.add("recorded", "must be as many as the order's version says");
+    }
     match (order, recorded) {
         (Some(order), Some(recorded)) if faults.is_empty() => Ok(Order { recorded, ..order }),
         _ => Err(faults.into()),
@@ -91,9 +97,16 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         }
     };
     let captured = faults.check("order.captured_minor", MinorUnits::new(order.captured_minor));
+    let total = details.as_ref().map(|details| details.total());
+    if captured.zip(total).is_some_and(|(captured, total)| captured > total) {
+        faults.add("order.captured_minor", "must be at most the total");
+    }
     let refunded = faults.check("order.refunded_minor", MinorUnits::new(order.refunded_minor));
+    if refunded.zip(captured).is_some_and(|(refunded, captured)| refunded > captured) {
+        faults.add("order.refunded_minor", "must be at most what was captured");
+    }
     let parcel = match &order.parcel {
-        Some(parcel) => Some(Some(decode_parcel("order.parcel", Some(parcel), faults)?)),
+        Some(parcel) => decode_parcel("order.parcel", Some(parcel), faults).map(Some),
         None => Some(None),
     };
     let cancel_reason = faults.check("order.cancel_reason", Text::optional(&order.cancel_reason));

@@ -57,6 +57,9 @@ impl StateChange {
     }
 }
 
+/// No state: the order did not exist.
+const UNSPECIFIED: i32 = v1::OrderState::Unspecified as i32;
+
 /// The value of a record of `orders.state-changed`.
 #[must_use]
 pub fn encode_state_change(change: &StateChange) -> Bytes {
@@ -67,7 +70,7 @@ pub fn encode_state_change(change: &StateChange) -> Bytes {
         }
     };
     v1::OrderStateChanged {
-        from: from.map_or(0, |state| state_to_proto(state).into()),
+        from: from.map_or(UNSPECIFIED, |state| state_to_proto(state).into()),
         to: state_to_proto(change.order.state).into(),
         event_type: change.kind.name().to_owned(),
         event_id: change.event_id.to_string(),
@@ -103,7 +106,11 @@ pub fn decode_state_change(value: &[u8]) -> Result<StateChange, DecodeError> {
     );
     let position = faults.check("position", message.position.as_ref().ok_or("must be given"));
     let outcome = if message.rejection.is_empty() {
-        Some(StateChangeOutcome::Applied { from: state_from_proto(message.from) })
+        let from = match message.from {
+            UNSPECIFIED => Some(None),
+            from => faults.check("from", state_from_proto(from).ok_or("is not known")).map(Some),
+        };
+        from.map(|from| StateChangeOutcome::Applied { from })
     } else {
         faults
             .check("rejection", Rejection::from_name(&message.rejection).ok_or("is not known"))

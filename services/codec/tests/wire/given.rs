@@ -1,0 +1,171 @@
+//! Any valid value.
+
+use std::num::NonZeroU32;
+
+use chrono::{DateTime, Utc};
+use codec::{StateChange, StateChangeOutcome};
+use events::{
+    Currency, Customer, Email, Event, EventBody, EventId, EventKind, Fingerprint, Labels, Line,
+    Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Recorded, Rejection,
+    State, Text, Version,
+};
+use ports::{Offset, Partition, Position};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use uuid::Uuid;
+
+fn text<const MAX: usize>() -> impl Strategy<Value = Text<MAX>> + Clone {
+    let any = prop_oneof!["[a-z]{1,8}", "\\PC{1,12}", "[ -~\n\t]{1,30}"];
+    any.prop_filter_map("blank", |text| Text::new(&text).ok())
+}
+
+fn uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+/// From year 1 to 9999, to the microsecond.
+fn instant() -> impl Strategy<Value = DateTime<Utc>> {
+    (-62_135_596_800_i64..253_402_300_800, 0..1_000_000_u32)
+        .prop_map(|(second, micro)| DateTime::from_timestamp(second, micro * 1_000).unwrap())
+}
+
+fn currency() -> impl Strategy<Value = Currency> {
+    select(vec![Currency::CLP, Currency::EUR, Currency::USD, Currency::KWD])
+}
+
+fn minor() -> impl Strategy<Value = MinorUnits> {
+    prop_oneof![0..100_000_i64, 0..=i64::MAX].prop_map(|amount| MinorUnits::new(amount).unwrap())
+}
+
+fn money() -> impl Strategy<Value = Money> {
+    (minor(), currency()).prop_map(|(amount, currency)| Money { amount, currency })
+}
+
+fn parcel() -> impl Strategy<Value = Parcel> {
+    (text(), text()).prop_map(|(carrier, tracking_number)| Parcel { carrier, tracking_number })
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    let price = prop_oneof![0..100_000_i64, 0..=(i64::MAX / 8 / i64::from(u32::MAX))];
+    (text(), text(), 1..=u32::MAX, price).prop_map(|(sku, name, quantity, unit_price)| Line {
+        sku,
+        name,
+        quantity: NonZeroU32::new(quantity).unwrap(),
+        unit_price: MinorUnits::new(unit_price).unwrap(),
+    })
+}
+
+fn customer() -> impl Strategy<Value = Customer> {
+    let email = "[a-z]{1,8}(\\.[a-z]{1,8})?@[a-z]{1,8}\\.(com|cl)";
+    let email = email.prop_map(|email| Email::new(&email).unwrap());
+    let locale = "[a-zA-Z]{2}([-_][A-Za-z0-9]{2,4})?".prop_map(|tag| Locale::new(&tag).unwrap());
+    (email, option::of(text()), option::of(locale)).prop_map(|(email, name, locale)| Customer {
+        email,
+        name,
+        locale,
+    })
+}
+
+pub(crate) fn details() -> impl Strategy<Value = OrderDetails> {
+    let payment = (text(), option::of(text()), option::of(text()))
+        .prop_map(|(gateway, card_brand, bank)| Payment { gateway, card_brand, bank });
+    let labels = vec((text(), text()), 0..4).prop_map(|all| all.into_iter().collect::<Labels>());
+    (currency(), vec(line(), 1..5), customer(), text(), text(), payment, labels).prop_map(
+        |(currency, lines, customer, address, region, payment, labels)| {
+            OrderDetails::new(currency, lines, customer, address, region, payment, labels).unwrap()
+        },
+    )
+}
+
+fn body() -> impl Strategy<Value = EventBody> {
+    let bare = vec![
+        EventBody::PreparationStarted,
+        EventBody::OrderDelivered,
+        EventBody::OrderCompleted,
+        EventBody::OrderReturned,
+    ];
+    prop_oneof![
+        4 => details().prop_map(|details| EventBody::OrderPlaced(Box::new(details))),
+        2 => (money(), option::of(text()))
+            .prop_map(|(amount, reference)| EventBody::PaymentCaptured { amount, reference }),
+        2 => (money(), option::of(text()))
+            .prop_map(|(amount, reference)| EventBody::PaymentRefunded { amount, reference }),
+        1 => option::of(text()).prop_map(|reason| EventBody::PaymentDeclined { reason }),
+        1 => option::of(text()).prop_map(|reason| EventBody::DeliveryFailed { reason }),
+        1 => option::of(text()).prop_map(|reason| EventBody::OrderCancelled { reason }),
+        1 => option::of(text()).prop_map(|reason| EventBody::ReturnRequested { reason }),
+        1 => parcel().prop_map(EventBody::OrderShipped),
+        2 => select(bare),
+    ]
+}
+
+pub(crate) fn event() -> impl Strategy<Value = Event> {
+    (uuid(), uuid(), instant(), option::of(text()), body()).prop_map(
+        |(id, order, at, actor, body)| {
+            codec::new_event(EventId::new(id), OrderId::new(order), at, actor, body)
+        },
+    )
+}
+
+/// Any order that the fold could have made; not necessarily one that it would.
+pub(crate) fn order() -> impl Strategy<Value = Order> {
+    let sums = (0.0..=1.0, 0.0..=1.0);
+    let recorded = (uuid(), any::<u64>()).prop_map(|(id, fingerprint)| Recorded {
+        event_id: EventId::new(id),
+        fingerprint: Fingerprint::new(fingerprint),
+    });
+    let times = (instant(), instant());
+    (
+        (uuid(), select(State::ALL.to_vec()), details(), sums, vec(recorded, 1..20)),
+        (option::of(parcel()), option::of(text()), any::<u32>(), times),
+    )
+        .prop_map(|((id, state, details, (captured, refunded), recorded), rest)| {
+            let (parcel, cancel_reason, anomalies, (placed_at, updated_at)) = rest;
+            let captured = part(details.total(), captured);
+            Order {
+                id: OrderId::new(id),
+                version: Version::new(u64::try_from(recorded.len()).unwrap()),
+                state,
+                details: Box::new(details),
+                captured,
+                refunded: part(captured, refunded),
+                parcel,
+                cancel_reason,
+                anomalies,
+                placed_at,
+                updated_at,
+                recorded,
+            }
+        })
+}
+
+/// About so much of an amount.
+fn part(whole: MinorUnits, share: f64) -> MinorUnits {
+    #[expect(clippy::cast_possible_truncation, reason = "about so much")]
+    let percent = (share * 100.0) as i64;
+    MinorUnits::new(whole.get() / 100 * percent).unwrap()
+}
+
+pub(crate) fn state_change() -> impl Strategy<Value = StateChange> {
+    let outcome = prop_oneof![
+        option::of(select(State::ALL.to_vec()))
+            .prop_map(|from| StateChangeOutcome::Applied { from }),
+        select(Rejection::ALL.to_vec()).prop_map(StateChangeOutcome::Rejected),
+    ];
+    let position = (any::<u32>(), 0..=i64::MAX).prop_map(|(partition, offset)| Position {
+        partition: Partition(partition),
+        offset: Offset(offset),
+    });
+    let kind = select(EventKind::ALL.to_vec());
+    (uuid(), kind, outcome, "\\PC{0,12}", instant(), position, order()).prop_map(
+        |(id, kind, outcome, actor, occurred_at, position, order)| StateChange {
+            event_id: EventId::new(id),
+            kind,
+            outcome,
+            actor,
+            occurred_at,
+            position,
+            // A state change does not carry what was recorded.
+            order: Order { recorded: Vec::new(), ..order },
+        },
+    )
+}
