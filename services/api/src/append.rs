@@ -8,7 +8,6 @@ use std::sync::{
 use events::{Event, EventBody, EventId, Fingerprint, OrderId, Text};
 use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
 use proto::v1;
-use uuid::Uuid;
 
 use crate::Parts;
 
@@ -34,9 +33,14 @@ impl Appender {
         }
     }
 
-    /// An id that no one had before.
-    pub(crate) fn fresh_id(&self) -> Uuid {
-        self.ids.fresh()
+    /// An id for an order that brings none.
+    pub(crate) fn fresh_order_id(&self) -> OrderId {
+        OrderId::new(self.ids.fresh())
+    }
+
+    /// An id for an event that brings none.
+    pub(crate) fn fresh_event_id(&self) -> EventId {
+        EventId::new(self.ids.fresh())
     }
 
     /// An event that happens now, for [`Self::append`] alone: its fingerprint is blank. Records do not carry it, every

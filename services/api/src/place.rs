@@ -51,7 +51,7 @@ impl Placer {
     /// (promise 8).
     pub(crate) fn event_of(&self, request_id: Option<&str>, details: OrderDetails) -> Event {
         let order_id =
-            request_id.map_or_else(|| OrderId::new(self.appender.fresh_id()), OrderId::for_request);
+            request_id.map_or_else(|| self.appender.fresh_order_id(), OrderId::for_request);
         let event_id = EventId::derived(order_id, "place");
         self.appender.event(event_id, order_id, EventBody::OrderPlaced(Box::new(details)))
     }

@@ -111,7 +111,7 @@ impl Recorder {
     /// The same request id on the same order is the same event, so that the fold drops a repeat (promise 8).
     fn event_id(&self, wanted: &Wanted) -> EventId {
         wanted.request_id.as_ref().map_or_else(
-            || EventId::new(self.appender.fresh_id()),
+            || self.appender.fresh_event_id(),
             |request_id| EventId::derived(wanted.order_id, &format!("request/{request_id}")),
         )
     }
