@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use ports::{Reporter, retry_until_ok};
+use ports::{LogError, Reporter, retry_until_ok};
 use tokio_util::sync::CancellationToken;
 
 /// Tries until it works or the role stops.
@@ -37,6 +37,29 @@ impl Patience {
             self.works(what);
         }
         value
+    }
+
+    /// As [`Self::until_ok`], for the log: what only an operator can mend is an answer as well.
+    pub(crate) async fn until_fit<T, F, Fut>(
+        &self,
+        what: &'static str,
+        mut operation: F,
+    ) -> Result<Option<T>, LogError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, LogError>>,
+    {
+        let answer = self.until_ok(what, || {
+            let answer = operation();
+            async {
+                match answer.await {
+                    Err(unfit @ LogError::Unfit(_)) => Ok(Err(unfit)),
+                    Err(away @ LogError::Unavailable(_)) => Err(away),
+                    Ok(value) => Ok(Ok(value)),
+                }
+            }
+        });
+        answer.await.transpose()
     }
 
     /// Notes a failure that will be tried again after `delay`.

@@ -31,15 +31,18 @@ pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Err
     let patience = Patience { health: parts.health.clone(), stop: stop.clone() };
     while !stop.is_cancelled() {
         let partitions = patience
-            .until_ok("ask the log for its partitions", || parts.log.partitions(Topic::Events));
-        let Some(partitions) = partitions.await else { break };
+            .until_fit("ask the log for its partitions", || parts.log.partitions(Topic::Events));
+        let Some(partitions) = partitions.await? else { break };
         // The place is asked for until it is known; whoever asks gives up by dropping the question.
         let patient = Patience { stop: CancellationToken::new(), ..patience.clone() };
         let start = StartOffsets::External(Arc::new(StoredOffsets {
             store: Arc::clone(&parts.store),
             patience: patient,
         }));
-        let mut subscription = parts.log.subscribe(Topic::Events, Group::Projector, start).await?;
+        let subscription = patience.until_fit("join the group", || {
+            parts.log.subscribe(Topic::Events, Group::Projector, start.clone())
+        });
+        let Some(mut subscription) = subscription.await? else { break };
         let mut worker = Worker {
             announcer: Announcer::new(Arc::clone(&parts.log)),
             parts: parts.clone(),
@@ -154,6 +157,9 @@ impl Worker {
         }
         if let Err(error) = self.announcer.send(announcements).await {
             self.settled(Err(error)).await;
+        } else if self.announcer.is_settled() {
+            // There was nothing to tell: repeats, or records that can't be read.
+            self.all_announced();
         }
         count(&commit, anomalies);
         if let Some(appended_at) = newest {

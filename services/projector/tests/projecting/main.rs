@@ -1,0 +1,21 @@
+//! The projector on embedded parts: whatever fails, and wherever it dies, the store holds what the log folds to, and
+//! every change is told.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics: that is how it reports"
+)]
+
+mod bad_records;
+mod faults;
+mod faulty_log;
+mod faulty_store;
+mod handover;
+mod oracle;
+mod rival;
+mod story;
+mod sweeps;
+mod unfit;
+mod world;

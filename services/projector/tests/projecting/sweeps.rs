@@ -1,0 +1,110 @@
+//! Every call that a projector makes of log and store, one after the other, goes wrong in every way.
+
+use std::{collections::HashMap, future::pending, sync::Arc};
+
+use projector::Settings;
+use tokio::task::{Id, JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    faults::{Fault, Plan},
+    faulty_log::FaultyLog,
+    faulty_store::FaultyStore,
+    story::{one_in_each_partition, story},
+    world::{World, parts},
+};
+
+/// How many runs go side by side: most of their time is waiting.
+const ABREAST: usize = 8;
+
+/// One run with a fault at call `at`; whether there was such a call.
+async fn run(fault: Fault, at: usize) -> bool {
+    let world = World::open().await;
+    let mut records = story();
+    let rest = records.split_off(records.len() / 3);
+    // The first ones were committed by a projector that died before it announced them.
+    world.append(records).await;
+    world.rival().fold(usize::MAX).await;
+    world.append(rest).await;
+    let plan = Arc::new(Plan::new(fault, at, world.rival()));
+    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan) };
+    let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
+    let parts = parts(Arc::new(log), Arc::new(store));
+
+    let stop = CancellationToken::new();
+    let folded = async {
+        world.until_folded().await;
+        stop.cancel();
+        pending::<()>().await
+    };
+    tokio::select! {
+        () = plan.died() => {}
+        () = folded => {}
+        ended = projector::run(parts, Settings::default(), stop.clone()) => ended.unwrap(),
+    }
+
+    // Whatever the first left undone the next one makes up for.
+    world.append(one_in_each_partition()).await;
+    let next = world.start(Settings::default());
+    world.until_folded().await;
+    next.stop().await;
+    world.check(plan.has_append_failed()).await;
+    plan.was_reached()
+}
+
+/// Runs with a fault at the first call, the second, and so on, until there is no such call.
+async fn sweep(fault: Fault) {
+    let local = LocalSet::new();
+    let sweep = local.run_until(async {
+        let (mut runs, mut calls) = (JoinSet::new(), HashMap::new());
+        for at in 0.. {
+            if runs.len() == ABREAST && !was_reached(&mut runs, &calls, fault).await {
+                break;
+            }
+            calls.insert(runs.spawn_local(run(fault, at)).id(), at);
+        }
+        while !runs.is_empty() {
+            was_reached(&mut runs, &calls, fault).await;
+        }
+        assert!(calls.len() > 50, "a run has only some {} calls", calls.len());
+    });
+    sweep.await;
+}
+
+/// Waits for a run to end; whether it came to the fault.
+async fn was_reached(runs: &mut JoinSet<bool>, calls: &HashMap<Id, usize>, fault: Fault) -> bool {
+    match runs.join_next_with_id().await.unwrap() {
+        Ok((_, reached)) => reached,
+        Err(failed) => panic!("with {fault:?} at call {}: {failed}", calls[&failed.id()]),
+    }
+}
+
+#[tokio::test]
+async fn any_call_may_fail() {
+    sweep(Fault::Fails).await;
+}
+
+#[tokio::test]
+async fn any_answer_may_be_lost() {
+    sweep(Fault::AnswerLost).await;
+}
+
+#[tokio::test]
+async fn the_queue_may_be_full_at_any_time() {
+    sweep(Fault::QueueFull).await;
+}
+
+#[tokio::test]
+async fn it_may_be_overtaken_at_any_time() {
+    sweep(Fault::Overtaken).await;
+}
+
+#[tokio::test]
+async fn it_may_die_before_any_call() {
+    sweep(Fault::DiesBefore).await;
+}
+
+#[tokio::test]
+async fn it_may_die_after_any_call() {
+    sweep(Fault::DiesAfter).await;
+}

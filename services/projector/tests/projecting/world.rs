@@ -1,0 +1,126 @@
+//! A log and a store in a folder of their own, and projectors on them.
+
+use std::{sync::Arc, time::Duration};
+
+use adapter_embedded::{SqliteLog, SqliteStore};
+use ports::{
+    DeadLetters as _, EventLog, Health, NewRecord, OrderStore, Progress, StoredSnapshot, Topic,
+    TopicSettings,
+};
+use projector::{Error, Parts, Settings};
+use tempfile::TempDir;
+use testkit::{TestClock, log, wait_for};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    oracle::{Expected, check_announcements},
+    rival::Rival,
+    story::PARTITIONS,
+};
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) log: Arc<SqliteLog>,
+    pub(crate) store: Arc<SqliteStore>,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(&folder.path().join("log.db")).await.unwrap();
+        let settings = TopicSettings { partitions: Some(PARTITIONS), replication: None };
+        log.prepare(settings).await.unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).await.unwrap();
+        store.prepare().await.unwrap();
+        store.bind_partitions(PARTITIONS).await.unwrap();
+        Self { log: Arc::new(log), store: Arc::new(store), _folder: folder }
+    }
+
+    pub(crate) async fn append(&self, records: Vec<NewRecord>) {
+        log::append(self.log.as_ref(), Topic::Events, records).await;
+    }
+
+    /// A projector of its own on this log and store.
+    pub(crate) fn start(&self, settings: Settings) -> Running {
+        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        Running::start(parts(log, store), settings)
+    }
+
+    /// Another projector, which works only when it is told to.
+    pub(crate) fn rival(&self) -> Rival {
+        Rival { log: self.log.clone(), store: self.store.clone() }
+    }
+
+    pub(crate) async fn progress(&self) -> Vec<Progress> {
+        let mut progress = self.store.progress(&[]).await.unwrap();
+        progress.sort_by_key(|progress| progress.partition);
+        progress
+    }
+
+    /// Waits until every record that is in the log by now is accounted for.
+    pub(crate) async fn until_folded(&self) {
+        let ends = self.log.end_offsets(Topic::Events).await.unwrap();
+        wait_for("everything is folded", PATIENCE, async || {
+            let progress = self.progress().await;
+            let folded = progress.iter().zip(&ends).all(|(at, end)| at.next >= end.offset);
+            folded.then_some(())
+        })
+        .await;
+    }
+
+    /// Fails unless store and announcements are what the log folds to. Everything is folded and announced.
+    pub(crate) async fn check(&self, gaps: bool) {
+        let records = log::read_all(self.log.as_ref(), Topic::Events).await;
+        let expected = Expected::of(&records, PARTITIONS);
+        for (at, end) in
+            self.progress().await.iter().zip(self.log.end_offsets(Topic::Events).await.unwrap())
+        {
+            assert_eq!((at.partition, at.next), (end.partition, end.offset));
+            assert_eq!(at.announced, at.next, "partition {} is not all announced", at.partition);
+        }
+        let mut stored = self.store.scan(None, 10_000).await.unwrap();
+        stored.sort_by_key(|snapshot| snapshot.order_id);
+        let orders = expected.orders.values().map(|(order, position)| StoredSnapshot {
+            order_id: order.id,
+            bytes: codec::encode_snapshot(order),
+            position: *position,
+        });
+        assert_eq!(stored, orders.collect::<Vec<_>>());
+        for (order, rows) in &expected.history {
+            assert_eq!(&self.store.history(*order).await.unwrap(), rows);
+        }
+        assert_eq!(self.store.count().await.unwrap(), expected.dead_letters);
+        let told = log::read_all(self.log.as_ref(), Topic::StateChanged).await;
+        check_announcements(&told, &expected, gaps);
+    }
+}
+
+pub(crate) fn parts(log: Arc<dyn EventLog>, store: Arc<dyn OrderStore>) -> Parts {
+    let health = Health::default().reporter("projector");
+    Parts { log, store, clock: Arc::new(TestClock::default()), health }
+}
+
+/// A projector at work.
+pub(crate) struct Running {
+    projector: JoinHandle<Result<(), Error>>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    pub(crate) fn start(parts: Parts, settings: Settings) -> Self {
+        let stop = CancellationToken::new();
+        let projector = tokio::spawn(projector::run(parts, settings, stop.clone()));
+        Self { projector, stop }
+    }
+
+    /// Tells it to stop, and waits until it is done.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.projector).await;
+        ended.expect("it stops").unwrap().unwrap();
+    }
+}
