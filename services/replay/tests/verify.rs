@@ -238,8 +238,8 @@ async fn every_difference_is_named_as_people_read_it() {
     let world = World::folded(&lives(1..4)).await;
     let position = world.position_of(sample::order_id(1)).await;
     for n in [1, 8] {
-        let order = sample::folded(&[sample::placed(sample::order_id(n))]);
-        world.tamper(order.clone(), codec::encode_snapshot(&order), position).await;
+        let order = sample::folded(&sample::lifecycle(sample::order_id(n)));
+        world.tamper(order, Bytes::from_static(b"\xff"), position).await;
     }
     let mut told: Vec<_> =
         world.verify().await.differences.iter().map(ToString::to_string).collect();
