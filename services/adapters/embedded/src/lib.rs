@@ -1,1 +1,15 @@
-//! Every port on one machine without a server: SQLite log, stores and full-text search.
+//! Every port on one machine without a server: log, stores and index on SQLite, under one data folder that belongs to
+//! one process. Slower than the servers, as durable, and with the same promises: the same contract suites say so.
+
+mod data_dir;
+mod database;
+mod headers;
+mod log;
+mod search;
+mod store;
+
+pub use data_dir::{DataDir, DataDirError, DataDirLock};
+pub use database::OpenError;
+pub use log::SqliteLog;
+pub use search::SqliteSearch;
+pub use store::SqliteStore;

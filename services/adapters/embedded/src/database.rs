@@ -1,0 +1,206 @@
+//! Opening a SQLite file: durable, with one writer and a few readers; and what the driver's errors mean.
+
+use std::{path::Path, time::Duration};
+
+use chrono::{DateTime, Utc};
+use ports::{CommitError, LogError, Offset, Partition, Position, SearchError, StoreError};
+use sqlx::{
+    Row as _, SqlSafeStr as _, SqlitePool,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+
+/// Readers at the same time. SQLite reads from memory most of the time: more would not be faster.
+const READERS: u32 = 4;
+
+/// A file can't be opened or brought up to date.
+#[derive(Debug, thiserror::Error)]
+#[error("can't open the database {path}")]
+pub struct OpenError {
+    path: String,
+    #[source]
+    source: sqlx::Error,
+}
+
+impl OpenError {
+    pub(crate) fn new(path: &Path, source: sqlx::Error) -> Self {
+        Self { path: path.display().to_string(), source }
+    }
+}
+
+/// An open file.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    /// One connection: SQLite has one writer at a time, and a queue here is fairer than its busy waiting.
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+}
+
+impl Database {
+    /// Opens a file, creates it if it is missing, and brings its tables up to date.
+    pub(crate) async fn open(
+        path: &Path,
+        description: &'static str,
+        migration: &'static str,
+    ) -> Result<Self, OpenError> {
+        let opened = async {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            // FULL: an answer means that the disk has it, not only the operating system.
+            let options = SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(10));
+            let writer = SqlitePoolOptions::new().max_connections(1);
+            let writer = writer.connect_with(options.clone()).await?;
+            migrator(description, migration).run(&writer).await.map_err(unmigrated)?;
+            let readers = SqlitePoolOptions::new().max_connections(READERS);
+            let readers =
+                readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
+            Ok(Self { writer, readers })
+        };
+        opened.await.map_err(|error| OpenError::new(path, error))
+    }
+}
+
+fn migrator(description: &'static str, sql: &'static str) -> Migrator {
+    let sql = sql.into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        description.into(),
+        MigrationType::Simple,
+        sql,
+        false,
+    )])
+}
+
+fn unmigrated(error: MigrateError) -> sqlx::Error {
+    sqlx::Error::Migrate(Box::new(error))
+}
+
+/// Why an operation did not go through.
+#[derive(Debug)]
+pub(crate) enum Error {
+    Sql(sqlx::Error),
+    /// What is stored can't be.
+    Corrupt(String),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
+            Error::Sql(error) => Self::Corrupt(text(&error)),
+            Error::Corrupt(what) => Self::Corrupt(what),
+        }
+    }
+}
+
+impl From<Error> for CommitError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Error> for LogError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Sql(error) => Self::Unavailable(text(&error)),
+            Error::Corrupt(what) => Self::Unfit(what),
+        }
+    }
+}
+
+impl From<Error> for SearchError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Sql(error) => Self::Unavailable(text(&error)),
+            Error::Corrupt(what) => Self::Unfit(what),
+        }
+    }
+}
+
+/// Whether the same may work later: a full disk gets room, a lock is let go of.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        // SQLITE_BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN; the upper bits say more precisely which.
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<i32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+fn text(error: &sqlx::Error) -> String {
+    format!("SQLite: {error}")
+}
+
+/// An instant as it is stored.
+pub(crate) const fn micros(at: DateTime<Utc>) -> i64 {
+    at.timestamp_micros()
+}
+
+/// A stored instant.
+pub(crate) fn instant(micros: i64) -> Result<DateTime<Utc>, Error> {
+    DateTime::from_timestamp_micros(micros)
+        .ok_or_else(|| Error::Corrupt(format!("{micros} µs is no instant")))
+}
+
+/// A stored count or version.
+pub(crate) fn unsigned(number: i64) -> Result<u64, Error> {
+    u64::try_from(number).map_err(|_| Error::Corrupt(format!("{number} should not be negative")))
+}
+
+/// The value that a stored name stands for.
+pub(crate) fn named<T>(
+    column: &str,
+    name: &str,
+    from_name: impl Fn(&str) -> Option<T>,
+) -> Result<T, Error> {
+    from_name(name).ok_or_else(|| Error::Corrupt(format!("{column} is {name:?}")))
+}
+
+/// A stored id.
+pub(crate) fn id<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::Corrupt(format!("{column} is {text:?}")))
+}
+
+/// A limit as SQLite takes it.
+pub(crate) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// When a claim made at `now` runs out.
+pub(crate) fn lease_end(now: DateTime<Utc>, lease: Duration) -> i64 {
+    let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
+    micros(now).saturating_add(lease)
+}
+
+/// A version or count as SQLite takes it; they never come near the limit.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A stored position.
+pub(crate) fn position(row: &SqliteRow) -> Result<Position, Error> {
+    let partition: i64 = row.try_get("partition")?;
+    let partition = u32::try_from(partition)
+        .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
+    Ok(Position { partition: Partition(partition), offset: Offset(row.try_get("offset")?) })
+}

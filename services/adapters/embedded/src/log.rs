@@ -1,0 +1,161 @@
+//! The event log: one writer that groups what comes in into one fsync, readers beside it, and groups whose members are
+//! all in this process.
+
+mod follow;
+mod group;
+mod read;
+mod tables;
+mod write;
+
+use std::{
+    future::ready,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use ports::{
+    Ack, AppendError, EventLog, Group, LogError, NewRecord, Offset, Partition, Position, Reader,
+    StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::database::{Database, OpenError};
+use group::Groups;
+use write::{Ends, Pending, Writer};
+
+/// Partitions of new topics if no one says how many.
+const PARTITIONS_DEFAULT: u32 = 4;
+
+/// The largest record, key, value and headers together: as much as Kafka takes by default.
+pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The event log in a SQLite file. An acknowledgement means that the disk has the record.
+#[derive(Debug)]
+pub struct SqliteLog {
+    database: Database,
+    /// Of each topic; 0 as long as it is not prepared.
+    partitions: AtomicU32,
+    writer: Writer,
+    ends: watch::Receiver<Ends>,
+    groups: Arc<Groups>,
+}
+
+impl SqliteLog {
+    /// Opens the file, creates it if it is missing. The file must be this process's own.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it can't be opened or is no log.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_log.sql");
+        let database = Database::open(path, "the event log", TABLES).await?;
+        let ends = tables::ends(&database.writer).await;
+        let ends = ends.map_err(|error| OpenError::new(path, error))?;
+        let partitions = ends.partitions();
+        let (publish, ends) = watch::channel(ends);
+        let writer = Writer::start(database.writer.clone(), publish);
+        Ok(Self {
+            database,
+            partitions: AtomicU32::new(partitions),
+            writer,
+            ends,
+            groups: Arc::default(),
+        })
+    }
+
+    fn known_partitions(&self) -> Result<u32, LogError> {
+        match self.partitions.load(Ordering::Relaxed) {
+            0 => Err(LogError::Unavailable("its topics are not prepared yet".to_owned())),
+            partitions => Ok(partitions),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    async fn prepare(&self, settings: TopicSettings) -> Result<(), LogError> {
+        let wanted = settings.partitions.unwrap_or(PARTITIONS_DEFAULT).max(1);
+        let found = self.writer.create_topics(wanted).await?;
+        self.partitions.store(found, Ordering::Relaxed);
+        match settings.partitions {
+            Some(wanted) if wanted != found => Err(LogError::Unfit(format!(
+                "it has {found} partitions, not {wanted}: orders would be looked for where their events are not; \
+                 set log_partitions to {found} or auto"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&self, topic: Topic, record: NewRecord) -> Result<Ack, AppendError> {
+        let size = size(&record);
+        if size > RECORD_BYTES_MAX {
+            return Err(AppendError::TooLarge { size, max: RECORD_BYTES_MAX });
+        }
+        let Ok(partitions) = self.known_partitions() else {
+            let unprepared = "its topics are not prepared yet".to_owned();
+            return Ok(Box::pin(ready(Err(AppendError::Unacknowledged(unprepared)))));
+        };
+        let partition = partition_for_key(&record.key, partitions);
+        let (done, acked) = oneshot::channel();
+        self.writer.queue(Pending { topic, partition, record, done }, size)?;
+        Ok(Box::pin(async move {
+            acked.await.unwrap_or_else(|_| {
+                Err(AppendError::Unacknowledged("the log was closed meanwhile".to_owned()))
+            })
+        }))
+    }
+
+    async fn flush(&self) {
+        self.writer.flush().await;
+    }
+
+    async fn partitions(&self, _topic: Topic) -> Result<u32, LogError> {
+        self.known_partitions()
+    }
+
+    async fn end_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
+        self.known_partitions()?;
+        Ok(self.ends.borrow().of(topic))
+    }
+
+    async fn end_offset(&self, topic: Topic, partition: Partition) -> Result<Offset, LogError> {
+        self.known_partitions()?;
+        let end = self.ends.borrow().get(topic, partition);
+        end.ok_or_else(|| LogError::Unfit(format!("{} has no partition {partition}", topic.name())))
+    }
+
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        group: Group,
+        start: StartOffsets,
+    ) -> Result<Box<dyn Subscription>, LogError> {
+        let membership = Groups::join(&self.groups, topic, group, self.known_partitions()?);
+        Ok(Box::new(follow::Follower::new(
+            membership,
+            start,
+            self.database.readers.clone(),
+            self.writer.handle(),
+            self.ends.clone(),
+        )))
+    }
+
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        let readers = self.database.readers.clone();
+        Ok(Box::new(read::Range { readers, topic, partition, next: from, until }))
+    }
+}
+
+fn size(record: &NewRecord) -> usize {
+    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len());
+    record.key.len() + record.value.len() + headers.sum::<usize>()
+}

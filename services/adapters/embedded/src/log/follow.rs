@@ -1,0 +1,160 @@
+//! Following a topic as a member of a group.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use ports::{
+    LogError, LogRecord, Offset, Partition, Position, Revoked, StartOffsets, Subscription,
+    SubscriptionEvent,
+};
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+use super::{
+    group::Membership,
+    read::BATCH_MAX,
+    tables,
+    write::{Ends, Handle},
+};
+
+/// How long to wait before a read that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Follower {
+    membership: Membership,
+    start: StartOffsets,
+    readers: SqlitePool,
+    writer: Handle,
+    ends: watch::Receiver<Ends>,
+    /// Taken, with the place still to be found.
+    taken: Vec<Partition>,
+    /// Where to read on in each partition.
+    next: BTreeMap<Partition, Offset>,
+    /// Which partition was read last: the others come first, so that a long one does not keep them waiting.
+    last: Option<Partition>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        membership: Membership,
+        start: StartOffsets,
+        readers: SqlitePool,
+        writer: Handle,
+        ends: watch::Receiver<Ends>,
+    ) -> Self {
+        Self {
+            membership,
+            start,
+            readers,
+            writer,
+            ends,
+            taken: Vec::new(),
+            next: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    fn let_go(&mut self) -> Option<Revoked> {
+        let revoked = self.membership.to_let_go()?;
+        for partition in &revoked.partitions {
+            self.next.remove(partition);
+            self.taken.retain(|taken| taken != partition);
+        }
+        Some(revoked)
+    }
+
+    /// Partitions that became this member's, each with where to read on. Cancel-safe: what is taken is remembered
+    /// until its place is found.
+    async fn assigned(&mut self) -> Option<Vec<Position>> {
+        self.taken.extend(self.membership.take());
+        if self.taken.is_empty() {
+            return None;
+        }
+        let found = match &self.start {
+            StartOffsets::External(offsets) => offsets.next_offsets(&self.taken).await,
+            StartOffsets::Group => self.group_offsets().await,
+        };
+        self.taken.clear();
+        self.next.extend(found.iter().map(|position| (position.partition, position.offset)));
+        Some(found)
+    }
+
+    async fn group_offsets(&self) -> Vec<Position> {
+        let Membership { topic, group, .. } = self.membership;
+        loop {
+            match tables::group_offsets(&self.readers, topic, group, &self.taken).await {
+                Ok(found) => return found,
+                Err(error) => {
+                    tracing::warn!(error = %LogError::from(error), "a group's place can't be read, trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The next records of whichever partition has some.
+    async fn records(&mut self) -> Option<Vec<LogRecord>> {
+        let topic = self.membership.topic;
+        let (partition, from, until) = self.readable()?;
+        match tables::records(&self.readers, topic, partition, from, until, BATCH_MAX).await {
+            Ok(records) => {
+                let next = records.last().map_or(until, |last| last.position.offset.next());
+                self.next.insert(partition, next);
+                self.last = Some(partition);
+                (!records.is_empty()).then_some(records)
+            }
+            Err(error) => {
+                tracing::warn!(error = %LogError::from(error), "the log can't be read, trying again");
+                tokio::time::sleep(PAUSE).await;
+                None
+            }
+        }
+    }
+
+    fn readable(&mut self) -> Option<(Partition, Offset, Offset)> {
+        let ends = self.ends.borrow_and_update();
+        let of = |(partition, from): (&Partition, &Offset)| {
+            let until = ends.get(self.membership.topic, *partition)?;
+            (*from < until).then_some((*partition, *from, until))
+        };
+        let later = self.next.iter().filter(|(p, _)| self.last.is_none_or(|last| **p > last));
+        later.filter_map(of).next().or_else(|| self.next.iter().filter_map(of).next())
+    }
+}
+
+#[async_trait]
+impl Subscription for Follower {
+    async fn next(&mut self) -> Result<SubscriptionEvent, LogError> {
+        loop {
+            if let Some(revoked) = self.let_go() {
+                return Ok(SubscriptionEvent::Revoked(revoked));
+            }
+            if let Some(positions) = self.assigned().await {
+                return Ok(SubscriptionEvent::Assigned(positions));
+            }
+            if self.readable().is_some() {
+                if let Some(records) = self.records().await {
+                    return Ok(SubscriptionEvent::Records(records));
+                }
+                continue;
+            }
+            tokio::select! {
+                () = self.membership.changed() => {}
+                changed = self.ends.changed() => {
+                    if changed.is_err() {
+                        return Err(LogError::Unfit("the log was closed".to_owned()));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn commit(&mut self, next: &[Position]) -> Result<(), LogError> {
+        let next: Vec<_> =
+            next.iter().copied().filter(|p| self.membership.holds(p.partition)).collect();
+        if next.is_empty() {
+            return Ok(());
+        }
+        self.writer.commit(self.membership.topic, self.membership.group, next).await
+    }
+}

@@ -1,0 +1,133 @@
+//! The search index: documents as JSON, their words in FTS5.
+
+use std::{collections::BTreeMap, path::Path};
+
+use async_trait::async_trait;
+use events::{OrderId, State};
+use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex};
+use sqlx::SqliteConnection;
+
+use crate::database::{self, Database, Error, OpenError};
+
+/// The search index in a SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteSearch {
+    database: Database,
+}
+
+impl SqliteSearch {
+    /// Opens the file, creates it if it is missing, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it can't be opened or holds something else.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_search.sql");
+        Ok(Self { database: Database::open(path, "the search index", TABLES).await? })
+    }
+}
+
+#[async_trait]
+impl SearchIndex for SqliteSearch {
+    /// Opening did it.
+    async fn prepare(&self) -> Result<(), SearchError> {
+        Ok(())
+    }
+
+    async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
+        let begun = self.database.writer.begin_with("BEGIN IMMEDIATE").await;
+        let mut transaction = begun.map_err(Error::from)?;
+        let mut outcomes = Vec::with_capacity(documents.len());
+        for document in documents {
+            outcomes.push(upsert(&mut transaction, document).await?);
+        }
+        transaction.commit().await.map_err(Error::from)?;
+        Ok(outcomes)
+    }
+
+    async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
+        let ids = serde_json::Value::from_iter(orders.iter().map(ToString::to_string));
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT order_id, version FROM documents WHERE order_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(ids.to_string())
+        .fetch_all(&self.database.readers)
+        .await
+        .map_err(Error::from)?;
+        let version = |(order, version): (String, i64)| {
+            Ok((database::id("order_id", &order)?, database::unsigned(version)?))
+        };
+        rows.into_iter().map(version).collect::<Result<_, Error>>().map_err(SearchError::from)
+    }
+
+    async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT state, count(*) FROM documents GROUP BY state")
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(Error::from)?;
+        let count = |(state, count): (String, i64)| {
+            let state = database::named("state", &state, State::from_name)?;
+            Ok((state, database::unsigned(count)?))
+        };
+        rows.into_iter().map(count).collect::<Result<_, Error>>().map_err(SearchError::from)
+    }
+
+    async fn ping(&self) -> Result<(), SearchError> {
+        let ping = sqlx::query("SELECT 1").execute(&self.database.readers).await;
+        ping.map_err(Error::from)?;
+        Ok(())
+    }
+}
+
+/// Writes a document and its words, unless the index has that version or a newer one (promise 6).
+async fn upsert(
+    connection: &mut SqliteConnection,
+    document: &OrderDocument,
+) -> Result<IndexOutcome, Error> {
+    let Ok(json) = serde_json::to_string(document) else {
+        return Ok(IndexOutcome::Refused("it can't be written as JSON".to_owned()));
+    };
+    let id: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO documents (order_id, version, state, document) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (order_id) DO UPDATE
+         SET version = excluded.version, state = excluded.state, document = excluded.document
+         WHERE documents.version < excluded.version
+         RETURNING id",
+    )
+    .bind(&document.order_id)
+    .bind(database::signed(document.version))
+    .bind(document.state)
+    .bind(json)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(id) = id else { return Ok(IndexOutcome::Stale) };
+    sqlx::query("INSERT OR REPLACE INTO words (rowid, text) VALUES ($1, $2)")
+        .bind(id)
+        .bind(words(document))
+        .execute(connection)
+        .await?;
+    Ok(IndexOutcome::Indexed)
+}
+
+/// What people search for.
+fn words(document: &OrderDocument) -> String {
+    let OrderDocument { customer, payment, parcel, .. } = document;
+    let mut words = vec![
+        document.order_id.as_str(),
+        document.state,
+        &document.region,
+        &document.shipping_address,
+        &customer.email,
+        &payment.gateway,
+    ];
+    words.extend(
+        [&customer.name, &payment.bank, &document.cancel_reason]
+            .into_iter()
+            .flatten()
+            .map(String::as_str),
+    );
+    words.extend(parcel.iter().map(|parcel| parcel.tracking_number.as_str()));
+    words.extend(document.lines.iter().flat_map(|line| [line.sku.as_str(), line.name.as_str()]));
+    words.extend(document.labels.iter().map(String::as_str));
+    words.join("\n")
+}

@@ -1,0 +1,37 @@
+//! Snapshots, history, mails, timers and dead letters in one SQLite file.
+
+mod dead_letters;
+mod deliveries;
+mod history;
+mod orders;
+mod progress;
+mod snapshots;
+mod timers;
+
+use std::path::Path;
+
+use sqlx::{Sqlite, Transaction};
+
+use crate::database::{Database, Error, OpenError};
+
+/// Every store port, in a SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Opens the file, creates it if it is missing, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it can't be opened or holds something else.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_state.sql");
+        Ok(Self { database: Database::open(path, "the tables of a ledger", TABLES).await? })
+    }
+
+    /// A transaction that may write, rolled back unless it is committed.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        Ok(self.database.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}

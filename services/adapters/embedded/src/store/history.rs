@@ -1,0 +1,124 @@
+//! The table `order_history`: one row a record, in the order of the log, never changed.
+
+use bytes::Bytes;
+use events::{EventKind, OrderId, Rejection, State};
+use ports::{HistoryOutcome, HistoryRow, Offset, Partition};
+use sqlx::{
+    QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, query_builder::Separated,
+    sqlite::SqliteRow,
+};
+
+use crate::database::{self, Error};
+
+/// Rows of one statement: fourteen parameters each, of at most 32,766.
+const ROWS_PER_STATEMENT: usize = 2_000;
+
+pub(super) async fn store(
+    connection: &mut SqliteConnection,
+    history: &[HistoryRow],
+) -> Result<(), Error> {
+    for chunk in history.chunks(ROWS_PER_STATEMENT) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            r#"INSERT INTO order_history (
+                   partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                   recorded, occurred_at, actor, record
+               ) "#,
+        );
+        insert.push_values(chunk, push);
+        insert.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn push(mut values: Separated<'_, Sqlite, &'static str>, row: &HistoryRow) {
+    let (from, to, reason) = match row.outcome {
+        HistoryOutcome::Applied { from, to } => (from, Some(to), None),
+        HistoryOutcome::Rejected { reason, state, recorded: _ } => (state, state, Some(reason)),
+        HistoryOutcome::Duplicate { state } => (Some(state), Some(state), None),
+    };
+    values
+        .push_bind(i64::from(row.position.partition.0))
+        .push_bind(row.position.offset.0)
+        .push_bind(row.order_id.to_string())
+        .push_bind(database::signed(row.version))
+        .push_bind(row.event_id.to_string())
+        .push_bind(row.kind.name())
+        .push_bind(row.outcome.name())
+        .push_bind(from.map(State::name))
+        .push_bind(to.map(State::name))
+        .push_bind(reason.map(Rejection::name))
+        .push_bind(row.outcome.is_recorded())
+        .push_bind(database::micros(row.occurred_at))
+        .push_bind(row.actor.clone())
+        .push_bind(row.event.to_vec());
+}
+
+pub(super) async fn load(pool: &SqlitePool, order: OrderId) -> Result<Vec<HistoryRow>, Error> {
+    let rows = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE order_id = $1 ORDER BY partition, "offset""#,
+    )
+    .bind(order.to_string())
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(history_row).collect()
+}
+
+pub(super) async fn touched_since(
+    pool: &SqlitePool,
+    partition: Partition,
+    from: Offset,
+    limit: usize,
+) -> Result<Vec<(OrderId, Offset)>, Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        r#"SELECT order_id, min("offset") AS first FROM order_history
+           WHERE partition = $1 AND "offset" >= $2 GROUP BY order_id ORDER BY first LIMIT $3"#,
+    )
+    .bind(i64::from(partition.0))
+    .bind(from.0)
+    .bind(database::limit(limit))
+    .fetch_all(pool)
+    .await?;
+    let touched =
+        |(order, first): (String, i64)| Ok((database::id("order_id", &order)?, Offset(first)));
+    rows.into_iter().map(touched).collect()
+}
+
+fn history_row(row: &SqliteRow) -> Result<HistoryRow, Error> {
+    Ok(HistoryRow {
+        order_id: database::id("order_id", row.try_get("order_id")?)?,
+        position: database::position(row)?,
+        version: database::unsigned(row.try_get("version")?)?,
+        event_id: database::id("event_id", row.try_get("event_id")?)?,
+        kind: database::named("event", row.try_get("event")?, EventKind::from_name)?,
+        outcome: outcome(row)?,
+        occurred_at: database::instant(row.try_get("occurred_at")?)?,
+        actor: row.try_get("actor")?,
+        event: Bytes::from(row.try_get::<Vec<u8>, _>("record")?),
+    })
+}
+
+fn outcome(row: &SqliteRow) -> Result<HistoryOutcome, Error> {
+    let from = state(row, "from_state")?;
+    let to = state(row, "to_state")?;
+    let reason: Option<&str> = row.try_get("reason")?;
+    let name: &str = row.try_get("outcome")?;
+    match (name, to, reason) {
+        ("applied", Some(to), None) => Ok(HistoryOutcome::Applied { from, to }),
+        ("rejected", state, Some(reason)) => Ok(HistoryOutcome::Rejected {
+            reason: database::named("reason", reason, Rejection::from_name)?,
+            state,
+            recorded: row.try_get("recorded")?,
+        }),
+        ("duplicate", Some(state), None) => Ok(HistoryOutcome::Duplicate { state }),
+        _ => Err(Error::Corrupt(format!(
+            "a history row says {name:?}, to state {to:?}, for reason {reason:?}"
+        ))),
+    }
+}
+
+fn state(row: &SqliteRow, column: &str) -> Result<Option<State>, Error> {
+    let name: Option<&str> = row.try_get(column)?;
+    name.map(|name| database::named(column, name, State::from_name)).transpose()
+}

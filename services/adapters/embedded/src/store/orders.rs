@@ -1,0 +1,78 @@
+//! [`OrderStore`] on the tables `orders`, `order_history` and `progress`.
+
+use async_trait::async_trait;
+use events::{OrderId, State};
+use ports::{
+    Commit, CommitError, HistoryRow, Offset, OrderStore, Partition, Progress, StoreError,
+    StoredSnapshot,
+};
+
+use super::{SqliteStore, dead_letters, history, progress, snapshots};
+use crate::database::Error;
+
+#[async_trait]
+impl OrderStore for SqliteStore {
+    /// Opening did it.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn bind_partitions(&self, partitions: u32) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        progress::bind(&mut transaction, partitions).await?;
+        Ok(transaction.commit().await.map_err(Error::from)?)
+    }
+
+    async fn progress(&self, partitions: &[Partition]) -> Result<Vec<Progress>, StoreError> {
+        Ok(progress::load(&self.database.readers, partitions).await?)
+    }
+
+    async fn load(&self, orders: &[OrderId]) -> Result<Vec<StoredSnapshot>, StoreError> {
+        Ok(snapshots::load(&self.database.readers, orders).await?)
+    }
+
+    /// One transaction (promise 4); the partitions come first, so that a fenced projector touches no order.
+    async fn commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        let mut transaction = self.begin().await?;
+        progress::advance(&mut transaction, &commit.partitions).await?;
+        snapshots::store(&mut transaction, &commit.snapshots).await?;
+        history::store(&mut transaction, &commit.history).await?;
+        dead_letters::store(&mut transaction, &commit.dead_letters).await?;
+        Ok(transaction.commit().await.map_err(Error::from)?)
+    }
+
+    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
+        Ok(progress::announce(&self.database.writer, partition, announced).await?)
+    }
+
+    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(history::load(&self.database.readers, order).await?)
+    }
+
+    async fn touched_since(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: usize,
+    ) -> Result<Vec<(OrderId, Offset)>, StoreError> {
+        Ok(history::touched_since(&self.database.readers, partition, from, limit).await?)
+    }
+
+    async fn scan(
+        &self,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        Ok(snapshots::scan(&self.database.readers, after, limit).await?)
+    }
+
+    async fn count_by_state(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        Ok(snapshots::count_by_state(&self.database.readers).await?)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let ping = sqlx::query("SELECT 1").execute(&self.database.readers).await;
+        ping.map_err(Error::from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! The table `progress`: which partitions there are and how far each has come. It fences projectors.
+
+use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::database::Error;
+
+pub(super) async fn bind(connection: &mut SqliteConnection, partitions: u32) -> Result<(), Error> {
+    sqlx::query(
+        "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < $1)
+         INSERT INTO progress (partition) SELECT n FROM n WHERE NOT EXISTS (SELECT 1 FROM progress)",
+    )
+    .bind(i64::from(partitions))
+    .execute(&mut *connection)
+    .await?;
+    let bound: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM progress").fetch_one(connection).await?;
+    if bound == i64::from(partitions) {
+        return Ok(());
+    }
+    Err(Error::Corrupt(format!(
+        "it was made for {bound} partitions of the log, which now has {partitions}: orders would move between them"
+    )))
+}
+
+pub(super) async fn load(
+    pool: &SqlitePool,
+    partitions: &[Partition],
+) -> Result<Vec<Progress>, Error> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT partition, next_offset, announced_offset FROM progress ORDER BY partition",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut progress = Vec::with_capacity(rows.len());
+    for (partition, next, announced) in rows {
+        let partition = u32::try_from(partition)
+            .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
+        let partition = Partition(partition);
+        if partitions.is_empty() || partitions.contains(&partition) {
+            let (next, announced) = (Offset(next), Offset(announced));
+            progress.push(Progress { partition, next, announced });
+        }
+    }
+    Ok(progress)
+}
+
+/// Compares and sets, one partition after the other; there are few.
+pub(super) async fn advance(
+    connection: &mut SqliteConnection,
+    steps: &[PartitionCommit],
+) -> Result<(), CommitError> {
+    for PartitionCommit { partition, expected, next, announced } in steps.iter().copied() {
+        let found = next_offset(connection, partition).await?;
+        if found != expected {
+            return Err(CommitError::Fenced { partition, expected, found });
+        }
+        sqlx::query(
+            "UPDATE progress SET next_offset = $2, announced_offset = max(announced_offset, $3)
+             WHERE partition = $1",
+        )
+        .bind(i64::from(partition.0))
+        .bind(next.0)
+        .bind(announced.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(Error::from)?;
+    }
+    Ok(())
+}
+
+async fn next_offset(
+    connection: &mut SqliteConnection,
+    partition: Partition,
+) -> Result<Offset, Error> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT next_offset FROM progress WHERE partition = $1")
+            .bind(i64::from(partition.0))
+            .fetch_optional(connection)
+            .await?;
+    let never = || Error::Corrupt(format!("partition {partition} of the log was never bound"));
+    found.map(Offset).ok_or_else(never)
+}
+
+pub(super) async fn announce(
+    pool: &SqlitePool,
+    partition: Partition,
+    announced: Offset,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset < $2",
+    )
+    .bind(i64::from(partition.0))
+    .bind(announced.0)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
