@@ -36,11 +36,11 @@ struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Measure {
-    /// PlaceOrder, one order a call, acknowledged by Kafka
+    /// `PlaceOrder`, one order a call, acknowledged by Kafka
     Unary,
-    /// PlaceOrders, acknowledged by Kafka
+    /// `PlaceOrders`, acknowledged by Kafka
     Streamed,
-    /// Events of five a order from Kafka into Postgres
+    /// Events, five an order, from Kafka into Postgres
     Folded,
 }
 

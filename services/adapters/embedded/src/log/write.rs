@@ -77,11 +77,13 @@ pub(super) struct Pending {
     pub(super) done: oneshot::Sender<Result<Position, AppendError>>,
 }
 
+type Answer<T> = oneshot::Sender<Result<T, LogError>>;
+
 /// What the writer is asked for.
 enum Operation {
     Append(Pending, OwnedSemaphorePermit),
-    Commit(Topic, Group, Vec<Position>, oneshot::Sender<Result<(), LogError>>),
-    CreateTopics(u32, oneshot::Sender<Result<u32, LogError>>),
+    Commit(Topic, Group, Vec<Position>, Answer<()>),
+    CreateTopics(u32, Answer<u32>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -107,10 +109,7 @@ impl Drop for Writer {
 }
 
 impl Handle {
-    async fn ask<T>(
-        &self,
-        operation: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Operation,
-    ) -> Result<T, LogError> {
+    async fn ask<T>(&self, operation: impl FnOnce(Answer<T>) -> Operation) -> Result<T, LogError> {
         let closed = || LogError::Unavailable("the log was closed".to_owned());
         let (done, answer) = oneshot::channel();
         self.operations.send(operation(done)).await.map_err(|_| closed())?;
@@ -201,8 +200,8 @@ struct Batch {
     records: Vec<(Pending, Offset)>,
     /// Room in the queue, given back when the batch is done.
     room: Vec<OwnedSemaphorePermit>,
-    commits: Vec<(Topic, Group, Vec<Position>, oneshot::Sender<Result<(), LogError>>)>,
-    creations: Vec<(u32, oneshot::Sender<Result<u32, LogError>>)>,
+    commits: Vec<(Topic, Group, Vec<Position>, Answer<()>)>,
+    creations: Vec<(u32, Answer<u32>)>,
     flushes: Vec<oneshot::Sender<()>>,
     /// Where the partitions end afterwards.
     ends: Ends,

@@ -1,0 +1,186 @@
+//! The command line: what can be said, not what it does.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{ConfigError, KEYS, Resolved};
+
+/// An event-sourced order ledger.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the main job on this machine alone: sample orders go through their whole life while you watch
+    Demo {
+        #[command(flatten)]
+        demo: DemoArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Play all roles, or those named by --roles, until SIGTERM or SIGINT
+    Serve {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Create or check topics, tables and indices, then end
+    Migrate {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Fold the log again and compare with every stored snapshot; ends with 1 if any differs
+    Verify {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Print the configuration in effect and who set it, secrets masked
+    Config {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Place, move and look at orders through a running server
+    Order {
+        #[command(flatten)]
+        client: ClientArgs,
+        #[command(subcommand)]
+        verb: OrderVerb,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Forget what earlier runs left in the data folder
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Stay up after the report, until SIGTERM or SIGINT
+    #[arg(long)]
+    pub(crate) keep_running: bool,
+    /// Orders to place instead of the built-in ones, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) orders: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The server
+    #[arg(
+        long,
+        env = "ORDER_LEDGER_SERVER",
+        default_value = "http://127.0.0.1:50051",
+        global = true,
+        value_name = "URL"
+    )]
+    pub(crate) server: String,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, default_value_t = 10, global = true, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrderVerb {
+    /// Place orders from a file, one JSON object a line; `-` reads standard input
+    Place {
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Show an order
+    Get { order_id: String },
+    /// Report that a payment came in: all that is to be paid
+    Pay {
+        order_id: String,
+        /// The payment provider's own id
+        #[arg(long, default_value = "")]
+        reference: String,
+    },
+    /// Report that picking and packing began
+    Prepare { order_id: String },
+    /// Report that the carrier took it
+    Ship {
+        order_id: String,
+        #[arg(long)]
+        carrier: String,
+        #[arg(long)]
+        tracking_number: String,
+    },
+    /// Report that the customer has it
+    Deliver { order_id: String },
+    /// Close it
+    Complete { order_id: String },
+    /// Call it off
+    Cancel {
+        order_id: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+/// A flag for every key of the configuration, and the file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConfigArgs {
+    file: Option<PathBuf>,
+    flags: Vec<(&'static str, String)>,
+}
+
+impl ConfigArgs {
+    /// What these flags, the environment and the file say together.
+    pub(crate) fn resolve(&self) -> Result<Resolved, ConfigError> {
+        Resolved::new(
+            self.file.as_deref(),
+            |key| {
+                self.flags
+                    .iter()
+                    .find(|(name, _)| *name == key.name)
+                    .map(|(_, value)| value.clone())
+            },
+            |name| std::env::var(name).ok(),
+        )
+    }
+}
+
+impl FromArgMatches for ConfigArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.file = matches.get_one::<PathBuf>("config").cloned();
+        self.flags = KEYS
+            .iter()
+            .filter_map(|key| Some((key.name, matches.get_one::<String>(key.name)?.clone())))
+            .collect();
+        Ok(())
+    }
+}
+
+impl Args for ConfigArgs {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("A TOML file [env: ORDER_LEDGER_CONFIG] [default: order-ledger.toml if it is there]");
+        KEYS.iter().fold(command.arg(file), |command, key| {
+            let default = if key.default.is_empty() { "none" } else { key.default };
+            let help = format!(
+                "{}: {} [env: {}] [default: {default}]",
+                key.help,
+                key.allowed,
+                key.variable()
+            );
+            let arg = Arg::new(key.name).long(key.flag()).value_name("VALUE").help(help);
+            command.arg(arg.help_heading("Configuration"))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}

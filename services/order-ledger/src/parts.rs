@@ -1,0 +1,203 @@
+//! The parts that the configuration chose, behind their ports. The only place that knows every adapter.
+
+use std::{error::Error, ffi::OsString, fs, io, path::Path, sync::Arc};
+
+use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
+use adapter_embedded::{DataDir, DataDirLock, SqliteLog, SqliteSearch, SqliteStore};
+use adapter_kafka::{KafkaLog, KafkaOptions};
+use adapter_postgres::{PostgresOptions, PostgresStore};
+use adapter_smtp::{FileMailer, SmtpMailer};
+use ports::{
+    Clock, DeadLetters, DeliveryStore, EventLog, IdSource, Mailer, OrderStore, SearchIndex,
+    TimerStore, TopicSettings,
+};
+
+use crate::{
+    clock::{SystemClock, SystemIds},
+    config::{Config, LogLocation, MailLocation, SearchLocation, StateLocation},
+};
+
+/// A part can't be put together from its configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("can't open the {part}")]
+pub(crate) struct OpenError {
+    part: &'static str,
+    #[source]
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// Every part of a process. Servers need not be there yet.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) topics: TopicSettings,
+    pub(crate) orders: Arc<dyn OrderStore>,
+    pub(crate) deliveries: Arc<dyn DeliveryStore>,
+    pub(crate) timers: Arc<dyn TimerStore>,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) search: Arc<dyn SearchIndex>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// Held as long as the parts are: embedded files belong to one process.
+    _lock: Option<Arc<DataDirLock>>,
+}
+
+impl Parts {
+    /// Opens what is embedded and makes clients for what is not.
+    pub(crate) async fn open(config: &Config) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let lock = lock(config)?;
+        let log: Arc<dyn EventLog> = match &config.log {
+            LogLocation::Sqlite(path) => {
+                Arc::new(SqliteLog::open(path).await.map_err(failed("event log"))?)
+            }
+            LogLocation::Kafka(brokers) => Arc::new(
+                KafkaLog::new(KafkaOptions {
+                    brokers: brokers.clone(),
+                    topic_prefix: config.kafka.topic_prefix.clone(),
+                    properties: config.kafka.properties.clone(),
+                    ..KafkaOptions::default()
+                })
+                .map_err(failed("event log"))?,
+            ),
+        };
+        let stores = Stores::open(config).await?;
+        let search: Arc<dyn SearchIndex> = match &config.search {
+            SearchLocation::Sqlite(path) => {
+                Arc::new(SqliteSearch::open(path).await.map_err(failed("search index"))?)
+            }
+            SearchLocation::Elasticsearch(url) => Arc::new(
+                ElasticsearchIndex::new(ElasticsearchOptions {
+                    url: url.clone(),
+                    index_prefix: config.elasticsearch.index_prefix.clone(),
+                    api_key: config.elasticsearch.api_key.clone(),
+                    ..ElasticsearchOptions::default()
+                })
+                .map_err(failed("search index"))?,
+            ),
+        };
+        let from = &config.mail_from;
+        let mailer: Arc<dyn Mailer> = match &config.mail {
+            MailLocation::Folder(path) => {
+                Arc::new(FileMailer::new(path, from, Arc::clone(&clock)).map_err(failed("outbox"))?)
+            }
+            MailLocation::Smtp(url) => Arc::new(
+                SmtpMailer::new(url, from, Arc::clone(&clock)).map_err(failed("mail server"))?,
+            ),
+        };
+        Ok(Self {
+            log,
+            topics: TopicSettings {
+                partitions: config.log_partitions,
+                replication: config.log_replication,
+            },
+            orders: stores.orders,
+            deliveries: stores.deliveries,
+            timers: stores.timers,
+            dead_letters: stores.dead_letters,
+            search,
+            mailer,
+            clock,
+            ids: Arc::new(SystemIds),
+            _lock: lock,
+        })
+    }
+}
+
+/// One database behind four ports.
+struct Stores {
+    orders: Arc<dyn OrderStore>,
+    deliveries: Arc<dyn DeliveryStore>,
+    timers: Arc<dyn TimerStore>,
+    dead_letters: Arc<dyn DeadLetters>,
+}
+
+impl Stores {
+    async fn open(config: &Config) -> Result<Self, OpenError> {
+        Ok(match &config.state {
+            StateLocation::Sqlite(path) => {
+                Self::of(SqliteStore::open(path).await.map_err(failed("state store"))?)
+            }
+            StateLocation::Postgres(url) => Self::of(
+                PostgresStore::new(PostgresOptions {
+                    url: url.clone(),
+                    schema: config.postgres.schema.clone(),
+                    connections_max: config.postgres.connections_max,
+                })
+                .map_err(failed("state store"))?,
+            ),
+        })
+    }
+
+    fn of<S: OrderStore + DeliveryStore + TimerStore + DeadLetters + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            orders: Arc::<S>::clone(&store),
+            deliveries: Arc::<S>::clone(&store),
+            timers: Arc::<S>::clone(&store),
+            dead_letters: store,
+        }
+    }
+}
+
+/// Removes what earlier runs left in the embedded parts: the database files and the mails, nothing else.
+///
+/// # Errors
+/// Another process holds the data folder, a part is not embedded, or a file can't be removed.
+pub(crate) fn forget(config: &Config) -> Result<(), OpenError> {
+    let (
+        LogLocation::Sqlite(log),
+        StateLocation::Sqlite(state),
+        SearchLocation::Sqlite(search),
+        MailLocation::Folder(outbox),
+    ) = (&config.log, &config.state, &config.search, &config.mail)
+    else {
+        let source = "only embedded parts can be forgotten; leave --fresh out".into();
+        return Err(OpenError { part: "data folder", source });
+    };
+    let _lock = lock(config)?;
+    let forgotten = || {
+        for database in [log, state, search] {
+            for suffix in ["", "-wal", "-shm"] {
+                let mut file = OsString::from(database);
+                file.push(suffix);
+                remove(Path::new(&file))?;
+            }
+        }
+        match fs::read_dir(outbox) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            files => {
+                for file in files? {
+                    let path = file?.path();
+                    if path.extension().is_some_and(|extension| extension == "eml") {
+                        remove(&path)?;
+                    }
+                }
+            }
+        }
+        Ok::<(), io::Error>(())
+    };
+    forgotten().map_err(failed("data folder"))
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn lock(config: &Config) -> Result<Option<Arc<DataDirLock>>, OpenError> {
+    let embedded = matches!(config.log, LogLocation::Sqlite(_))
+        || matches!(config.state, StateLocation::Sqlite(_))
+        || matches!(config.search, SearchLocation::Sqlite(_));
+    if !embedded {
+        return Ok(None);
+    }
+    DataDir::lock(&config.data).map(|lock| Some(Arc::new(lock))).map_err(failed("data folder"))
+}
+
+fn failed<E: Error + Send + Sync + 'static>(part: &'static str) -> impl Fn(E) -> OpenError {
+    move |source| OpenError { part, source: Box::new(source) }
+}

@@ -1,0 +1,239 @@
+//! `order-ledger serve`: plays the configured roles in one process until it is told to stop.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use ports::Health;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Role},
+    http,
+    parts::{OpenError, Parts},
+    prepare::{self, PrepareError, Ready, Wanted},
+};
+
+/// Why the process had to end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("can't listen on {address} (--{flag})")]
+    Listen {
+        address: SocketAddr,
+        flag: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("the {role} role ended")]
+    Role {
+        role: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("can't record metrics")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// How often histograms and idle metrics are tidied up, so that they do not grow while no one scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A running process: its parts, and its tasks, which end with it.
+pub(crate) struct Running {
+    pub(crate) parts: Parts,
+    pub(crate) health: Health,
+    tasks: JoinSet<Result<(), ServeError>>,
+    stop: CancellationToken,
+}
+
+/// Opens the parts, binds the ports and starts every role. Servers that are away are waited for in the background.
+pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Running, ServeError> {
+    let metrics = install_metrics()?;
+    let parts = Parts::open(config).await?;
+    let health = Health::default();
+    let (ready_tx, ready) = watch::channel(Ready::default());
+    let mut tasks = JoinSet::new();
+
+    let http = bind(config.http_addr, "http-addr").await?;
+    tracing::info!(address = %http.local_addr().unwrap_or(config.http_addr), "HTTP listens");
+    let (http_health, http_metrics, http_stop) = (health.clone(), metrics.clone(), stop.clone());
+    tasks.spawn(async move {
+        let served = http::serve(http, http_health, http_metrics, http_stop).await;
+        served.map_err(role_error("HTTP"))
+    });
+    tasks.spawn(tidy_metrics(metrics, stop.clone()));
+    let wanted = Wanted { state: true, search: config.roles.contains(&Role::Search) };
+    let (prepare_parts, prepare_stop) = (parts.clone(), stop.clone());
+    tasks.spawn(async move {
+        Ok(prepare::prepare(prepare_parts, wanted, ready_tx, prepare_stop).await?)
+    });
+    for role in &config.roles {
+        start_role(*role, config, &parts, &health, ready.clone(), &stop, &mut tasks).await?;
+    }
+    Ok(Running { parts, health, tasks, stop })
+}
+
+impl Running {
+    /// Waits until everything ended after `stop`, or one task failed: then the others are stopped too.
+    pub(crate) async fn join(mut self) -> Result<(), ServeError> {
+        let mut first_error = None;
+        while let Some(ended) = self.tasks.join_next().await {
+            let ended = ended.unwrap_or_else(|panic| {
+                Err(ServeError::Role { role: "unknown", source: Box::new(panic) })
+            });
+            if let Err(error) = ended {
+                first_error.get_or_insert(error);
+                self.stop.cancel();
+            }
+        }
+        self.parts.log.flush().await;
+        tracing::info!("drained");
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+async fn start_role(
+    role: Role,
+    config: &Config,
+    parts: &Parts,
+    health: &Health,
+    mut ready: watch::Receiver<Ready>,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<Result<(), ServeError>>,
+) -> Result<(), ServeError> {
+    let health = health.reporter(role.name());
+    let stop = stop.clone();
+    let parts = parts.clone();
+    // The api listens from the start: it answers that it can't serve, as long as it can't.
+    let is_ready = move |ready: &Ready| match role {
+        Role::Api => true,
+        Role::Projector | Role::Mailer | Role::Fulfilment => ready.state,
+        Role::Search => ready.state && ready.search,
+    };
+    let role_future: std::pin::Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> =
+        match role {
+            Role::Api => {
+                let listener = bind(config.grpc_addr, "grpc-addr").await?;
+                tracing::info!(address = %listener.local_addr().unwrap_or(config.grpc_addr), "gRPC listens");
+                let settings = api::Settings {
+                    seed_currency: config.seed_currency,
+                    ..api::Settings::default()
+                };
+                let parts = api::Parts {
+                    log: parts.log,
+                    store: parts.orders,
+                    clock: parts.clock,
+                    ids: parts.ids,
+                    health,
+                };
+                let run = api::run(parts, settings, listener, stop.clone());
+                Box::pin(async move { run.await.map_err(role_error(role.name())) })
+            }
+            Role::Projector => {
+                let settings = projector::Settings { workers: config.projector_workers };
+                let parts = projector::Parts {
+                    log: parts.log,
+                    store: parts.orders,
+                    clock: parts.clock,
+                    health,
+                };
+                let run = projector::run(parts, settings, stop.clone());
+                Box::pin(async move { run.await.map_err(role_error(role.name())) })
+            }
+            Role::Search => {
+                let parts = search::Parts {
+                    log: parts.log,
+                    index: parts.search,
+                    dead_letters: parts.dead_letters,
+                    clock: parts.clock,
+                    health,
+                };
+                let run = search::run(parts, search::Settings::default(), stop.clone());
+                Box::pin(async move { run.await.map_err(role_error(role.name())) })
+            }
+            Role::Mailer => {
+                let parts = mailer::Parts {
+                    log: parts.log,
+                    deliveries: parts.deliveries,
+                    dead_letters: parts.dead_letters,
+                    mailer: parts.mailer,
+                    clock: parts.clock,
+                    health,
+                };
+                let run = mailer::run(parts, mailer::Settings::default(), stop.clone());
+                Box::pin(async move { run.await.map_err(role_error(role.name())) })
+            }
+            Role::Fulfilment => {
+                let timers = config.fulfilment;
+                let settings = fulfilment::Settings {
+                    pay_after: timers.pay_after,
+                    prepare_after: timers.prepare_after,
+                    ship_after: timers.ship_after,
+                    deliver_after: timers.deliver_after,
+                    complete_after: timers.complete_after,
+                    cancel_unpaid_after: timers.cancel_unpaid_after,
+                    ..fulfilment::Settings::default()
+                };
+                let parts = fulfilment::Parts {
+                    log: parts.log,
+                    timers: parts.timers,
+                    dead_letters: parts.dead_letters,
+                    clock: parts.clock,
+                    health,
+                };
+                let run = fulfilment::run(parts, settings, stop.clone());
+                Box::pin(async move { run.await.map_err(role_error(role.name())) })
+            }
+        };
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            prepared = ready.wait_for(is_ready) => {
+                // Preparation ended without getting there: its own error, or the stop, is what counts.
+                if prepared.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        role_future.await
+    });
+    Ok(())
+}
+
+fn role_error<E: std::error::Error + Send + Sync + 'static>(
+    role: &'static str,
+) -> impl Fn(E) -> ServeError {
+    move |source| ServeError::Role { role, source: Box::new(source) }
+}
+
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, flag, source })
+}
+
+fn install_metrics() -> Result<PrometheusHandle, ServeError> {
+    // Seconds from a millisecond to a minute, and batch sizes in powers of four.
+    const SECONDS: &[f64] =
+        &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+    const RECORDS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS)?
+        .install_recorder()?)
+}
+
+async fn tidy_metrics(
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => metrics.run_upkeep(),
+        }
+    }
+}

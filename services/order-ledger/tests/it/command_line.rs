@@ -1,0 +1,121 @@
+//! The command line without servers: configuration, order by hand, verification.
+
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, binary};
+
+async fn run(args: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    binary().args(args).current_dir(folder.path()).output().await.unwrap()
+}
+
+#[tokio::test]
+async fn config_shows_what_is_in_effect_and_masks_secrets() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("order-ledger.toml"),
+        "state = \"postgres://ledger:hunter2@db/ledger\"\ndata = \"from-file\"\n[kafka]\ntopic_prefix = \"a.\"\n",
+    )
+    .unwrap();
+    let output = binary()
+        .args(["config", "--log", "kafka://one:9092,two:9092"])
+        .env("ORDER_LEDGER_DATA", "from-environment")
+        .env("ORDER_LEDGER_LOG", "sqlite:not-this.db")
+        .env("ORDER_LEDGER_ELASTICSEARCH_API_KEY", "hunter2")
+        .current_dir(folder.path())
+        .output()
+        .await
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for line in [
+        "log = \"kafka://one:9092,two:9092\"  # --log",
+        "data = \"from-environment\"  # ORDER_LEDGER_DATA",
+        "state = \"postgres://ledger:***@db/ledger\"  # state in order-ledger.toml",
+        "topic_prefix = \"a.\"  # kafka.topic_prefix in order-ledger.toml",
+        "api_key = \"***\"  # ORDER_LEDGER_ELASTICSEARCH_API_KEY",
+        "search = \"sqlite:from-environment/search.db\"  # search (default)",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_wrong_value_says_which_key_what_was_given_and_what_is_allowed() {
+    let output = run(&["serve", "--roles", "api,baker"]).await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        error,
+        "order-ledger: --roles is \"api,baker\"; allowed: all, or some of \
+         api,projector,search,mailer,fulfilment\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_person_takes_an_order_through_by_hand_and_verifies() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data").to_str().unwrap().to_owned();
+    let mut serve = Process::serve("by-hand", &["--data".to_owned(), data.clone()]);
+    serve.ready().await;
+    let server = serve.grpc().await;
+    let order = async |args: &[&str]| {
+        let args = [&["order", "--server", &server], args].concat();
+        run(&args).await
+    };
+    let file = folder.path().join("orders.jsonl");
+    let line = include_str!("../../sample/orders.jsonl").lines().next().unwrap();
+    std::fs::write(&file, line).unwrap();
+
+    let placed = order(&["place", "--file", file.to_str().unwrap()]).await;
+    let id = String::from_utf8(placed.stdout).unwrap().trim().to_owned();
+    for step in [&["pay", &id][..], &["prepare", &id]] {
+        let output = order(step).await;
+        assert!(output.status.success(), "{output:?}");
+    }
+    let early = order(&["deliver", &id]).await;
+    let error = String::from_utf8(early.stderr).unwrap();
+    assert!(!early.status.success() && error.contains("FailedPrecondition"), "{error}");
+    assert!(error.contains("OrderShipped"), "it names what is possible: {error}");
+    let shipped = ["ship", &id, "--carrier", "Chilexpress", "--tracking-number", "CX-1"];
+    for step in [&shipped[..], &["deliver", &id], &["complete", &id]] {
+        let output = order(step).await;
+        assert!(output.status.success(), "{output:?}");
+    }
+    testkit::wait_for("the order is completed", crate::process::PATIENCE, async || {
+        let shown = String::from_utf8(order(&["get", &id]).await.stdout).unwrap();
+        shown.contains("Completed").then_some(())
+    })
+    .await;
+
+    serve.stop().await;
+    let verified = run(&["verify", "--data", &data]).await;
+    let found = String::from_utf8(verified.stdout).unwrap();
+    assert!(verified.status.success(), "{found}");
+    assert!(found.contains("1 orders: every stored snapshot equals"), "{found}");
+}
+
+#[tokio::test]
+async fn a_data_folder_belongs_to_one_process() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data").to_str().unwrap().to_owned();
+    let mut first = Process::serve("first", &["--data".to_owned(), data.clone()]);
+    first.ready().await;
+    let second = run(&[
+        "serve",
+        "--data",
+        &data,
+        "--grpc-addr",
+        "127.0.0.1:0",
+        "--http-addr",
+        "127.0.0.1:0",
+    ])
+    .await;
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{error}");
+    assert!(error.contains("data folder"), "{error}");
+    first.stop().await;
+}

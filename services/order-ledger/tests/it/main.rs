@@ -1,0 +1,24 @@
+//! The built binary, as separate processes, on real servers and on none.
+//!
+//! Each test has an installation of its own (topic prefix, schema, index prefix, mail domain), so they run side by
+//! side; only a test that takes servers away runs alone.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics: that is how it reports"
+)]
+
+mod bad_records;
+mod client;
+mod command_line;
+mod compare;
+mod demo;
+mod drain;
+mod installation;
+mod kill;
+mod oracle;
+mod pipeline;
+mod process;
+mod servers_away;
