@@ -32,7 +32,8 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(200);
 
 /// Short timers, so that an order's life takes seconds.
 pub(crate) fn defaults(resolved: &mut Resolved) {
-    resolved.default_to("log_filter", "warn");
+    // While the parts start, the api waits for them: nothing to warn of.
+    resolved.default_to("log_filter", "warn,api::health=error");
     for key in ["pay_after", "prepare_after", "ship_after", "deliver_after", "complete_after"] {
         resolved.default_to(&format!("fulfilment.{key}"), "1s");
     }
