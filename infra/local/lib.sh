@@ -200,7 +200,8 @@ await_gone() { # PID...
 await_ready() {
   local end=$((SECONDS + START_SECONDS_MAX))
   until ready; do
-    if ! running >/dev/null; then
+    # Twice: while a process turns into another program, it has no command line for a moment.
+    if ! running >/dev/null && sleep 0.3 && ! running >/dev/null; then
       tail -20 "$DATA/output.log" >&2
       die "$NAME ended while starting; its output is in $DATA/output.log"
     fi

@@ -62,8 +62,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             in_flight_max: 8,
-            lease: Duration::from_secs(300),
-            send_timeout: Duration::from_secs(30),
+            lease: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(20),
             attempts_max: 400,
             look_again_after: Duration::from_secs(1),
         }

@@ -63,9 +63,9 @@ impl Sender {
         Ok(())
     }
 
-    /// A few rounds' worth, so that each claim is sent long before it runs out.
+    /// Two rounds' worth: enough to keep every sender busy, and sent before the claim runs out even if each takes its time.
     async fn claim(&self) -> Result<Option<Vec<Delivery>>, Error> {
-        let (lease, limit) = (self.settings.lease, self.in_flight_max().saturating_mul(4));
+        let (lease, limit) = (self.settings.lease, self.in_flight_max().saturating_mul(2));
         let claim = || self.deliveries.claim(self.clock.now(), lease, limit);
         self.retry.until_ok("claim mails", claim).await
     }

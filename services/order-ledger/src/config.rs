@@ -61,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) seed_currency: Currency,
     pub(crate) mail_from: String,
     pub(crate) projector_workers: usize,
+    pub(crate) claim_lease: Duration,
     pub(crate) kafka: Kafka,
     pub(crate) postgres: Postgres,
     pub(crate) elasticsearch: Elasticsearch,

@@ -163,7 +163,9 @@ async fn start_role(
                     clock: parts.clock,
                     health,
                 };
-                let run = mailer::run(parts, mailer::Settings::default(), stop.clone());
+                let settings =
+                    mailer::Settings { lease: config.claim_lease, ..mailer::Settings::default() };
+                let run = mailer::run(parts, settings, stop.clone());
                 Box::pin(async move { run.await.map_err(role_error(role.name())) })
             }
             Role::Fulfilment => {
@@ -175,6 +177,7 @@ async fn start_role(
                     deliver_after: timers.deliver_after,
                     complete_after: timers.complete_after,
                     cancel_unpaid_after: timers.cancel_unpaid_after,
+                    lease: config.claim_lease,
                     ..fulfilment::Settings::default()
                 };
                 let parts = fulfilment::Parts {

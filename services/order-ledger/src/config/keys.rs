@@ -143,6 +143,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Members of the projector group that this process runs",
     ),
     key(
+        "claim_lease",
+        "60s",
+        "a duration such as 500ms, 90s or 5m",
+        "How long a mail or timer that a dead process had claimed waits for another one",
+    ),
+    key(
         "kafka.topic_prefix",
         "",
         "letters, digits, dot, dash, underscore",

@@ -122,6 +122,7 @@ impl Resolved {
             seed_currency: self.parse("seed_currency", Currency::from_code)?,
             mail_from: self.parse("mail_from", |t| t.contains('@').then(|| t.to_owned()))?,
             projector_workers: self.parse("projector_workers", |text| within(text, 1..=64))?,
+            claim_lease: self.parse("claim_lease", |text| after(text).flatten())?,
             kafka: Kafka {
                 topic_prefix: self.parse("kafka.topic_prefix", |text| {
                     name(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))

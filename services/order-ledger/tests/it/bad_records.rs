@@ -85,9 +85,13 @@ async fn foreign_records_are_kept_and_counted_and_the_line_goes_on() {
 
     let outcomes: Vec<_> = oracle.orders[&id].history.iter().map(|row| row.3).collect();
     assert_eq!(outcomes, ["applied", "rejected", "duplicate", "rejected"]);
-    assert_eq!(dead_letters(&installation).await, 5, "four foreign events and one foreign change");
+    assert_eq!(
+        dead_letters(&installation).await,
+        6,
+        "four events, and one change for each of two readers"
+    );
     assert_eq!(history_of_unknown(&installation, ghost).await, 1);
-    assert!(process.metric("order_ledger_dead_letters_total").await >= 5.0);
+    assert!(process.metric("order_ledger_dead_letters_total").await >= 6.0);
     assert_eq!(process.readiness().await.0, 200);
 
     process.stop().await;
@@ -99,7 +103,7 @@ async fn dead_letters(installation: &Installation) -> i64 {
     let pool = installation.pool().await;
     wait_for("the last dead letter is kept", PATIENCE, async || {
         let row = sqlx::query(AssertSqlSafe(count.clone())).fetch_one(&pool).await.unwrap();
-        Some(row.get::<i64, _>(0)).filter(|count| *count >= 5)
+        Some(row.get::<i64, _>(0)).filter(|count| *count >= 6)
     })
     .await
 }

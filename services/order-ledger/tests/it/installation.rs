@@ -82,6 +82,8 @@ impl Installation {
             ("--postgres-schema", self.schema()),
             ("--postgres-connections-max", "4".to_owned()),
             ("--elasticsearch-index-prefix", format!("{}-", self.name)),
+            // What a killed process had claimed is soon another's.
+            ("--claim-lease", "5s".to_owned()),
         ];
         pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
