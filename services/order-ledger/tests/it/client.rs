@@ -6,13 +6,21 @@ use events::OrderId;
 use proto::v1::{self, order_ledger_client::OrderLedgerClient};
 use tonic::{Code, Status, transport::Channel};
 
-use crate::{installation::Installation, process::PATIENCE};
+use crate::{
+    installation::{Installation, address_of},
+    process::PATIENCE,
+};
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The n-th order of a test: two languages, two currencies, one to three lines.
 pub(crate) fn order(installation: &Installation, n: usize) -> v1::PlaceOrderRequest {
+    order_of(&installation.name, n)
+}
+
+/// As [`order`], by the name of the installation.
+pub(crate) fn order_of(name: &str, n: usize) -> v1::PlaceOrderRequest {
     let (locale, currency, price) =
         if n.is_multiple_of(2) { ("es-CL", "CLP", 12_990) } else { ("en", "USD", 1_999) };
     let lines = (0..=n % 3).map(|line| v1::OrderLine {
@@ -22,12 +30,12 @@ pub(crate) fn order(installation: &Installation, n: usize) -> v1::PlaceOrderRequ
         unit_price_minor: price,
     });
     v1::PlaceOrderRequest {
-        request_id: format!("{}-{n}", installation.name),
+        request_id: format!("{name}-{n}"),
         details: Some(v1::OrderDetails {
             currency_code: currency.to_owned(),
             lines: lines.collect(),
             customer: Some(v1::Customer {
-                email: installation.address(n),
+                email: address_of(name, n),
                 name: format!("Customer {n}"),
                 locale: locale.to_owned(),
             }),
@@ -38,7 +46,7 @@ pub(crate) fn order(installation: &Installation, n: usize) -> v1::PlaceOrderRequ
                 card_brand: "Visa".to_owned(),
                 bank: String::new(),
             }),
-            labels: BTreeMap::from([("test".to_owned(), installation.name.clone())]),
+            labels: BTreeMap::from([("test".to_owned(), name.to_owned())]),
         }),
     }
 }

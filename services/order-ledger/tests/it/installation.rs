@@ -28,6 +28,11 @@ pub(crate) struct Installation {
     _use: Use,
 }
 
+/// A mail address that only orders of that installation have.
+pub(crate) fn address_of(installation: &str, customer: usize) -> String {
+    format!("customer{customer}@{installation}.example")
+}
+
 /// Every role, as processes of its own.
 pub(crate) const ROLES: [&str; 6] =
     ["api", "projector", "projector", "search", "mailer", "fulfilment"];
@@ -68,7 +73,7 @@ impl Installation {
 
     /// A mail address that only this test's orders have.
     pub(crate) fn address(&self, customer: usize) -> String {
-        format!("customer{customer}@{}.example", self.name)
+        address_of(&self.name, customer)
     }
 
     /// What every process of this installation is told.

@@ -16,6 +16,7 @@ mod command_line;
 mod compare;
 mod demo;
 mod drain;
+mod embedded;
 mod installation;
 mod kill;
 mod oracle;
