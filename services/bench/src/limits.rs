@@ -49,6 +49,9 @@ pub(crate) async fn unary_calls(
     Ok(rate(calls, start.elapsed()))
 }
 
+/// Different orders among the bare records.
+const DISTINCT: u64 = 20_000;
+
 /// Dead simple: it only counts what failed.
 struct Failures;
 
@@ -70,13 +73,19 @@ pub(crate) async fn produced(
     let topic = installation.topic(Topic::StateChanged);
     let produce = move || {
         let producer = producer()?;
-        let value = codec::encode_event(&sample::placed(sample::order_id(0)));
+        // Encoded beforehand, each of another order: equal values would compress to nothing.
+        let records: Vec<_> = (0..DISTINCT)
+            .map(sample::order_id)
+            .map(|id| (id.to_string(), codec::encode_event(&sample::placed(id))))
+            .collect();
+        let mut records = records.iter().cycle();
         let start = Instant::now();
         let mut count = 0_usize;
         while start.elapsed() < duration {
-            let key = Uuid::from_u128(count as u128).to_string();
-            send(&producer, &topic, &key, &value)?;
-            count += 1;
+            if let Some((key, value)) = records.next() {
+                send(&producer, &topic, key, value)?;
+                count += 1;
+            }
         }
         producer.flush(Duration::from_secs(60))?;
         Ok::<_, KafkaError>(rate(count, start.elapsed()))
