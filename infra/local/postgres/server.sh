@@ -27,25 +27,29 @@ PYTHON
 
 launch() {
   give_to_server
-  if [[ ! -f "$DATA/db/PG_VERSION" ]]; then
+  local db program
+  db="$(place)/db" program="$(place)/program"
+  [[ -d "$program" ]] || program="$HOME_DIR"
+  if [[ ! -f "$db/PG_VERSION" ]]; then
     # A folder that initdb did not finish is of no use, and initdb would refuse it.
-    rm -rf "$DATA/db"
-    as_server "$HOME_DIR/bin/initdb" -D "$DATA/db" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
+    rm -rf "$db"
+    as_server "$program/bin/initdb" -D "$db" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
       >"$DATA/initdb.log" 2>&1 || {
       tail -20 "$DATA/initdb.log" >&2
-      die "Postgres could not make its folder $DATA/db"
+      die "Postgres could not make its folder $db"
     }
   fi
   # No Unix socket: its path may be at most 107 bytes, and a checkout can lie deeper than that.
-  as_server background "$HOME_DIR/bin/postgres" -D "$DATA/db" -p "$(port 5432)" \
-    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
+  # The name of the cluster is what `running` knows the process by, wherever its folder lies.
+  as_server background "$program/bin/postgres" -D "$db" -p "$(port 5432)" \
+    -c "cluster_name=$DATA/" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300
 }
 
 # What Postgres itself says of its state, as pg_ctl reads it: a port that is open is not enough during recovery.
 ready() {
   local pid lines
   pid="$(running)" || return 1
-  mapfile -t lines 2>/dev/null <"$DATA/db/postmaster.pid" || return 1
+  mapfile -t lines 2>/dev/null <"$(place)/db/postmaster.pid" || return 1
   [[ "${lines[0]:-}" == "$pid" && "${lines[7]:-}" == ready* ]]
 }
 
@@ -69,9 +73,26 @@ as_server() { # [background] COMMAND ARG...
   (cd / && "${run[@]}" "$@")
 }
 
+# Prints where the server's files are: in the data folder, or where that says.
+place() {
+  cat "$DATA/elsewhere" 2>/dev/null || echo "$DATA"
+}
+
+# Lets the server's user have its folder. If the checkout lies where that user can't go, such as in root's home, the
+# files go elsewhere, programs too, and the data folder says where.
 give_to_server() {
   [[ "$(id -u)" == 0 ]] || return 0
   chown nobody "$DATA"
-  as_server test -x "$HOME_DIR/bin/postgres" ||
-    die "the user nobody can't reach $HOME_DIR: Postgres can't run as root, so move the checkout or start it as a user"
+  if as_server test -x "$HOME_DIR/bin/postgres" -a -x "$DATA"; then
+    return 0
+  fi
+  local elsewhere
+  elsewhere="$(place)"
+  if [[ ! -d "$elsewhere/program" ]]; then
+    elsewhere="$(mktemp -d /var/tmp/order-ledger-postgres.XXXXXX)"
+    cp -r "$HOME_DIR" "$elsewhere/program"
+    chown nobody "$elsewhere"
+    chmod 755 "$elsewhere"
+    echo "$elsewhere" >"$DATA/elsewhere"
+  fi
 }
