@@ -7,8 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Failure, Row, limits,
-    placed::rate,
-    setup::{Installation, clock},
+    setup::{Installation, clock, rate},
 };
 
 /// Folds the lives of that many orders, state changes announced, beside bare upserts of as many rows.

@@ -19,8 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Failure,
-    placed::{pick, rate},
-    setup::Installation,
+    setup::{Installation, pick, rate},
 };
 
 /// Unary calls per second that only ask whether the server serves.

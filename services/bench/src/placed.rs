@@ -10,7 +10,10 @@ use proto::v1::{self, order_ledger_client::OrderLedgerClient};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::{Failure, Row, limits, setup::Server};
+use crate::{
+    Failure, Row, limits,
+    setup::{Server, pick, rate},
+};
 
 /// Connections that unary callers share.
 const CONNECTIONS: usize = 4;
@@ -114,17 +117,6 @@ async fn connect(server: &Server) -> Result<Vec<Channel>, Failure> {
         channels.push(Channel::from_shared(server.address.clone())?.connect().await?);
     }
     Ok(channels)
-}
-
-/// The channel of the n-th caller.
-pub(crate) fn pick(channels: &[Channel], n: usize) -> Channel {
-    #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
-    channels[n % channels.len()].clone()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate is shown to the last thousand")]
-pub(crate) fn rate(count: usize, elapsed: Duration) -> f64 {
-    count as f64 / elapsed.as_secs_f64()
 }
 
 /// An ordinary order: two lines, about 300 bytes.

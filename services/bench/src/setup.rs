@@ -1,6 +1,6 @@
 //! The product's parts in this process, on the servers of the tests; gone afterwards.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
@@ -14,6 +14,7 @@ use rdkafka::{
 use testkit::{TestClock, servers};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::Failure;
@@ -119,4 +120,16 @@ pub(crate) fn peak_resident_mib() -> Result<u64, Failure> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib / 1024)
+}
+
+/// The channel of the n-th caller.
+pub(crate) fn pick(channels: &[Channel], n: usize) -> Channel {
+    #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the length")]
+    channels[n % channels.len()].clone()
+}
+
+/// How many a second.
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to the last thousand")]
+pub(crate) fn rate(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
 }

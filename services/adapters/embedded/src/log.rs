@@ -3,6 +3,7 @@
 
 mod follow;
 mod group;
+mod pending;
 mod read;
 mod tables;
 mod write;
@@ -25,7 +26,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::database::{Database, OpenError};
 use group::Groups;
-use write::{Ends, Pending, Writer};
+use pending::{Ends, Pending};
+use write::Writer;
 
 /// Partitions of new topics if no one says how many.
 const PARTITIONS_DEFAULT: u32 = 4;

@@ -10,12 +10,7 @@ use ports::{
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
-use super::{
-    group::Membership,
-    read::BATCH_MAX,
-    tables,
-    write::{Ends, Handle},
-};
+use super::{group::Membership, pending::Ends, read::BATCH_MAX, tables, write::Handle};
 
 /// How long to wait before a read that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use chrono::DateTime;
 use ports::{Group, LogRecord, Offset, Partition, Position, Topic};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::write::{Ends, Pending};
+use super::pending::{Ends, Pending};
 use crate::{database::Error, headers};
 
 /// Rows of one statement: seven parameters each, of at most 32,766.
