@@ -55,13 +55,17 @@ fn decode_lines(lines: &[v1::OrderLine], faults: &mut Violations) -> Option<Vec<
         .iter()
         .enumerate()
         .map(|(index, line)| {
-            let path = |field: &str| format!("lines[{index}].{field}");
-            let sku = faults.check(path("sku"), Text::new(&line.sku));
-            let name = faults.check(path("name"), Text::new(&line.name));
-            let quantity = faults
-                .check(path("quantity"), NonZeroU32::new(line.quantity).ok_or("must be 1 or more"));
+            // Paths are put together only for lines at fault.
+            let mut of_line = Violations::default();
+            let sku = of_line.check("sku", Text::new(&line.sku));
+            let name = of_line.check("name", Text::new(&line.name));
+            let quantity = NonZeroU32::new(line.quantity).ok_or("must be 1 or more");
+            let quantity = of_line.check("quantity", quantity);
             let unit_price =
-                faults.check(path("unit_price_minor"), MinorUnits::new(line.unit_price_minor));
+                of_line.check("unit_price_minor", MinorUnits::new(line.unit_price_minor));
+            if !of_line.is_empty() {
+                faults.nest(&format!("lines[{index}]"), of_line);
+            }
             Some(Line { sku: sku?, name: name?, quantity: quantity?, unit_price: unit_price? })
         })
         .collect();
