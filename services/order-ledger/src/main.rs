@@ -9,6 +9,7 @@ mod http;
 mod migrate;
 mod parts;
 mod prepare;
+mod roles;
 mod serve;
 mod signals;
 mod table;

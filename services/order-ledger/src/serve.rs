@@ -12,6 +12,7 @@ use crate::{
     http,
     parts::{OpenError, Parts},
     prepare::{self, PrepareError, Ready, Wanted},
+    roles::{self, Given, RoleRun},
 };
 
 /// Why the process had to end.
@@ -62,7 +63,7 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
     let (http_health, http_metrics, http_stop) = (health.clone(), metrics.clone(), stop.clone());
     tasks.spawn(async move {
         let served = http::serve(http, http_health, http_metrics, http_stop).await;
-        served.map_err(role_error("HTTP"))
+        served.map_err(roles::ended("HTTP"))
     });
     tasks.spawn(tidy_metrics(metrics, stop.clone()));
     let wanted = Wanted { state: true, search: config.roles.contains(&Role::Search) };
@@ -71,7 +72,21 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
         Ok(prepare::prepare(prepare_parts, wanted, ready_tx, prepare_stop).await?)
     });
     for role in &config.roles {
-        start_role(*role, config, &parts, &health, ready.clone(), &stop, &mut tasks).await?;
+        let given =
+            Given { config, parts: &parts, health: health.reporter(role.name()), stop: &stop };
+        let run = match role {
+            Role::Api => {
+                let listener = bind(config.grpc_addr, "grpc-addr").await?;
+                let address = listener.local_addr().unwrap_or(config.grpc_addr);
+                tracing::info!(%address, "gRPC listens");
+                given.api(listener)
+            }
+            Role::Projector => given.projector(),
+            Role::Search => given.search(),
+            Role::Mailer => given.mailer(),
+            Role::Fulfilment => given.fulfilment(),
+        };
+        tasks.spawn(when_ready(*role, ready.clone(), stop.clone(), run));
     }
     Ok(Running { parts, health, tasks, stop })
 }
@@ -95,122 +110,30 @@ impl Running {
     }
 }
 
-async fn start_role(
+/// Runs a role once what it needs is prepared.
+async fn when_ready(
     role: Role,
-    config: &Config,
-    parts: &Parts,
-    health: &Health,
     mut ready: watch::Receiver<Ready>,
-    stop: &CancellationToken,
-    tasks: &mut JoinSet<Result<(), ServeError>>,
+    stop: CancellationToken,
+    run: RoleRun,
 ) -> Result<(), ServeError> {
-    let health = health.reporter(role.name());
-    let stop = stop.clone();
-    let parts = parts.clone();
     // The api listens from the start: it answers that it can't serve, as long as it can't.
     let is_ready = move |ready: &Ready| match role {
         Role::Api => true,
         Role::Projector | Role::Mailer | Role::Fulfilment => ready.state,
         Role::Search => ready.state && ready.search,
     };
-    let role_future: std::pin::Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> =
-        match role {
-            Role::Api => {
-                let listener = bind(config.grpc_addr, "grpc-addr").await?;
-                tracing::info!(address = %listener.local_addr().unwrap_or(config.grpc_addr), "gRPC listens");
-                let settings = api::Settings {
-                    seed_currency: config.seed_currency,
-                    ..api::Settings::default()
-                };
-                let parts = api::Parts {
-                    log: parts.log,
-                    store: parts.orders,
-                    clock: parts.clock,
-                    ids: parts.ids,
-                    health,
-                };
-                let run = api::run(parts, settings, listener, stop.clone());
-                Box::pin(async move { run.await.map_err(role_error(role.name())) })
-            }
-            Role::Projector => {
-                let settings = projector::Settings { workers: config.projector_workers };
-                let parts = projector::Parts {
-                    log: parts.log,
-                    store: parts.orders,
-                    clock: parts.clock,
-                    health,
-                };
-                let run = projector::run(parts, settings, stop.clone());
-                Box::pin(async move { run.await.map_err(role_error(role.name())) })
-            }
-            Role::Search => {
-                let parts = search::Parts {
-                    log: parts.log,
-                    index: parts.search,
-                    dead_letters: parts.dead_letters,
-                    clock: parts.clock,
-                    health,
-                };
-                let run = search::run(parts, search::Settings::default(), stop.clone());
-                Box::pin(async move { run.await.map_err(role_error(role.name())) })
-            }
-            Role::Mailer => {
-                let parts = mailer::Parts {
-                    log: parts.log,
-                    deliveries: parts.deliveries,
-                    dead_letters: parts.dead_letters,
-                    mailer: parts.mailer,
-                    clock: parts.clock,
-                    health,
-                };
-                let settings =
-                    mailer::Settings { lease: config.claim_lease, ..mailer::Settings::default() };
-                let run = mailer::run(parts, settings, stop.clone());
-                Box::pin(async move { run.await.map_err(role_error(role.name())) })
-            }
-            Role::Fulfilment => {
-                let timers = config.fulfilment;
-                let settings = fulfilment::Settings {
-                    pay_after: timers.pay_after,
-                    prepare_after: timers.prepare_after,
-                    ship_after: timers.ship_after,
-                    deliver_after: timers.deliver_after,
-                    complete_after: timers.complete_after,
-                    cancel_unpaid_after: timers.cancel_unpaid_after,
-                    lease: config.claim_lease,
-                    ..fulfilment::Settings::default()
-                };
-                let parts = fulfilment::Parts {
-                    log: parts.log,
-                    timers: parts.timers,
-                    dead_letters: parts.dead_letters,
-                    clock: parts.clock,
-                    health,
-                };
-                let run = fulfilment::run(parts, settings, stop.clone());
-                Box::pin(async move { run.await.map_err(role_error(role.name())) })
-            }
-        };
-    tasks.spawn(async move {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            prepared = ready.wait_for(is_ready) => {
-                // Preparation ended without getting there: its own error, or the stop, is what counts.
-                if prepared.is_err() {
-                    return Ok(());
-                }
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        prepared = ready.wait_for(is_ready) => {
+            // Preparation ended without getting there: its own error, or the stop, is what counts.
+            if prepared.is_err() {
+                return Ok(());
             }
         }
-        role_future.await
-    });
-    Ok(())
-}
-
-fn role_error<E: std::error::Error + Send + Sync + 'static>(
-    role: &'static str,
-) -> impl Fn(E) -> ServeError {
-    move |source| ServeError::Role { role, source: Box::new(source) }
+    }
+    run.await
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServeError> {

@@ -1,0 +1,80 @@
+//! What each role is given of the process's parts and configuration.
+
+use futures::{FutureExt as _, future::BoxFuture};
+use ports::Reporter;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, parts::Parts, serve::ServeError};
+
+/// A role's life, not begun yet.
+pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
+
+/// What there is to give to one role.
+pub(crate) struct Given<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) parts: &'a Parts,
+    pub(crate) health: Reporter,
+    pub(crate) stop: &'a CancellationToken,
+}
+
+impl Given<'_> {
+    pub(crate) fn api(self, listener: TcpListener) -> RoleRun {
+        let Parts { log, orders: store, clock, ids, .. } = self.parts.clone();
+        let settings =
+            api::Settings { seed_currency: self.config.seed_currency, ..api::Settings::default() };
+        let parts = api::Parts { log, store, clock, ids, health: self.health };
+        let run = api::run(parts, settings, listener, self.stop.clone());
+        run.map(|ended_with| ended_with.map_err(ended("api"))).boxed()
+    }
+
+    pub(crate) fn projector(self) -> RoleRun {
+        let Parts { log, orders: store, clock, .. } = self.parts.clone();
+        let settings = projector::Settings { workers: self.config.projector_workers };
+        let parts = projector::Parts { log, store, clock, health: self.health };
+        let run = projector::run(parts, settings, self.stop.clone());
+        run.map(|ended_with| ended_with.map_err(ended("projector"))).boxed()
+    }
+
+    pub(crate) fn search(self) -> RoleRun {
+        let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
+        let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
+        let run = search::run(parts, search::Settings::default(), self.stop.clone());
+        run.map(|ended_with| ended_with.map_err(ended("search"))).boxed()
+    }
+
+    pub(crate) fn mailer(self) -> RoleRun {
+        let Parts { log, deliveries, dead_letters, mailer, clock, .. } = self.parts.clone();
+        let settings =
+            mailer::Settings { lease: self.config.claim_lease, ..mailer::Settings::default() };
+        let health = self.health;
+        let parts = mailer::Parts { log, deliveries, dead_letters, mailer, clock, health };
+        let run = mailer::run(parts, settings, self.stop.clone());
+        run.map(|ended_with| ended_with.map_err(ended("mailer"))).boxed()
+    }
+
+    pub(crate) fn fulfilment(self) -> RoleRun {
+        let Parts { log, timers, dead_letters, clock, .. } = self.parts.clone();
+        let after = self.config.fulfilment;
+        let settings = fulfilment::Settings {
+            pay_after: after.pay_after,
+            prepare_after: after.prepare_after,
+            ship_after: after.ship_after,
+            deliver_after: after.deliver_after,
+            complete_after: after.complete_after,
+            cancel_unpaid_after: after.cancel_unpaid_after,
+            lease: self.config.claim_lease,
+            ..fulfilment::Settings::default()
+        };
+        let parts = fulfilment::Parts { log, timers, dead_letters, clock, health: self.health };
+        let run = fulfilment::run(parts, settings, self.stop.clone());
+        run.map(|ended_with| ended_with.map_err(ended("fulfilment"))).boxed()
+    }
+}
+
+/// Says which role ended with an error.
+pub(crate) fn ended<E: std::error::Error + Send + Sync + 'static>(
+    role: &'static str,
+) -> impl Fn(E) -> ServeError {
+    move |source| ServeError::Role { role, source: Box::new(source) }
+}
