@@ -116,7 +116,8 @@ impl From<Error> for CommitError {
 impl From<Error> for LogError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Sql(error) => Self::Unavailable(text(&error)),
+            Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
+            Error::Sql(error) => Self::Unfit(text(&error)),
             Error::Corrupt(what) => Self::Unfit(what),
         }
     }
@@ -125,20 +126,21 @@ impl From<Error> for LogError {
 impl From<Error> for SearchError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Sql(error) => Self::Unavailable(text(&error)),
+            Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
+            Error::Sql(error) => Self::Unfit(text(&error)),
             Error::Corrupt(what) => Self::Unfit(what),
         }
     }
 }
 
-/// Whether the same may work later: a full disk gets room, a lock is let go of.
+/// Whether the same may work later: a full disk gets room, a lock is let go of, a file can be written again.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
-        // SQLITE_BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN; the upper bits say more precisely which.
+        // SQLITE_BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN; the upper bits say more precisely which.
         sqlx::Error::Database(error) => error
             .code()
             .and_then(|code| code.parse::<i32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14)),
+            .is_some_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14)),
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
@@ -186,6 +188,20 @@ pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// Rows of one statement at most: sixteen parameters each at most, of 32,766.
+const ROWS_PER_STATEMENT: usize = 256;
+
+/// Splits rows among statements of a power of two of rows each, the longest first. A connection keeps every statement
+/// that it has prepared: of any length, there would be thousands, with megabytes each.
+pub(crate) fn statements<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = 1 << rows.len().min(ROWS_PER_STATEMENT).checked_ilog2()?;
+        let statement;
+        (statement, rows) = rows.split_at_checked(length)?;
+        Some(statement)
+    })
+}
+
 /// When a claim made at `now` runs out.
 pub(crate) fn lease_end(now: DateTime<Utc>, lease: Duration) -> i64 {
     let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX);
@@ -203,4 +219,25 @@ pub(crate) fn position(row: &SqliteRow) -> Result<Position, Error> {
     let partition = u32::try_from(partition)
         .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
     Ok(Position { partition: Partition(partition), offset: Offset(row.try_get("offset")?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_go_into_statements_of_few_lengths() {
+        for (rows, lengths) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (7, vec![4, 2, 1]),
+            (256, vec![256]),
+            (517, vec![256, 256, 4, 1]),
+        ] {
+            let rows: Vec<_> = (0..rows).collect();
+            let split: Vec<_> = statements(&rows).collect();
+            assert_eq!(split.concat(), rows);
+            assert_eq!(split.iter().map(|rows| rows.len()).collect::<Vec<_>>(), lengths);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 use super::{group::Membership, pending::Ends, read::BATCH_MAX, tables, write::Handle};
+use crate::database::Error;
 
 /// How long to wait before a read that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -60,49 +61,42 @@ impl Follower {
 
     /// Partitions that became this member's, each with where to read on. Cancel-safe: what is taken is remembered
     /// until its place is found.
-    async fn assigned(&mut self) -> Option<Vec<Position>> {
+    async fn assigned(&mut self) -> Result<Option<Vec<Position>>, LogError> {
         self.taken.extend(self.membership.take());
         if self.taken.is_empty() {
-            return None;
+            return Ok(None);
         }
         let found = match &self.start {
             StartOffsets::External(offsets) => offsets.next_offsets(&self.taken).await,
-            StartOffsets::Group => self.group_offsets().await,
+            StartOffsets::Group => self.group_offsets().await?,
         };
         self.taken.clear();
         self.next.extend(found.iter().map(|position| (position.partition, position.offset)));
-        Some(found)
+        Ok(Some(found))
     }
 
-    async fn group_offsets(&self) -> Vec<Position> {
+    async fn group_offsets(&self) -> Result<Vec<Position>, LogError> {
         let Membership { topic, group, .. } = self.membership;
         loop {
             match tables::group_offsets(&self.readers, topic, group, &self.taken).await {
-                Ok(found) => return found,
-                Err(error) => {
-                    tracing::warn!(error = %LogError::from(error), "a group's place can't be read, trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Ok(found) => return Ok(found),
+                Err(error) => wait_out(error, "a group's place").await?,
             }
         }
     }
 
     /// The next records of whichever partition has some.
-    async fn records(&mut self) -> Option<Vec<LogRecord>> {
+    async fn records(&mut self) -> Result<Option<Vec<LogRecord>>, LogError> {
         let topic = self.membership.topic;
-        let (partition, from, until) = self.readable()?;
+        let Some((partition, from, until)) = self.readable() else { return Ok(None) };
         match tables::records(&self.readers, topic, partition, from, until, BATCH_MAX).await {
             Ok(records) => {
                 let next = records.last().map_or(until, |last| last.position.offset.next());
                 self.next.insert(partition, next);
                 self.last = Some(partition);
-                (!records.is_empty()).then_some(records)
+                Ok((!records.is_empty()).then_some(records))
             }
-            Err(error) => {
-                tracing::warn!(error = %LogError::from(error), "the log can't be read, trying again");
-                tokio::time::sleep(PAUSE).await;
-                None
-            }
+            Err(error) => wait_out(error, "the log").await.map(|()| None),
         }
     }
 
@@ -117,6 +111,18 @@ impl Follower {
     }
 }
 
+/// Waits before the next try, unless trying again won't help.
+async fn wait_out(error: Error, what: &str) -> Result<(), LogError> {
+    match LogError::from(error) {
+        error @ LogError::Unavailable(_) => {
+            tracing::warn!(%error, "can't read {what}, trying again");
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        }
+        error @ LogError::Unfit(_) => Err(error),
+    }
+}
+
 #[async_trait]
 impl Subscription for Follower {
     async fn next(&mut self) -> Result<SubscriptionEvent, LogError> {
@@ -124,11 +130,11 @@ impl Subscription for Follower {
             if let Some(revoked) = self.let_go() {
                 return Ok(SubscriptionEvent::Revoked(revoked));
             }
-            if let Some(positions) = self.assigned().await {
+            if let Some(positions) = self.assigned().await? {
                 return Ok(SubscriptionEvent::Assigned(positions));
             }
             if self.readable().is_some() {
-                if let Some(records) = self.records().await {
+                if let Some(records) = self.records().await? {
                     return Ok(SubscriptionEvent::Records(records));
                 }
                 continue;

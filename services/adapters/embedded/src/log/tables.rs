@@ -2,14 +2,18 @@
 
 use bytes::Bytes;
 use chrono::DateTime;
+use futures::TryStreamExt as _;
 use ports::{Group, LogRecord, Offset, Partition, Position, Topic};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::pending::{Ends, Pending};
-use crate::{database::Error, headers};
+use crate::{
+    database::{Error, statements},
+    headers,
+};
 
-/// Rows of one statement: seven parameters each, of at most 32,766.
-const ROWS_PER_STATEMENT: usize = 4_000;
+/// Bytes of values after which a read stops, so that large records do not fill the memory.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 pub(super) async fn ends(pool: &SqlitePool) -> Result<Ends, sqlx::Error> {
     let rows: Vec<(String, i64, i64)> = sqlx::query_as(
@@ -53,7 +57,7 @@ pub(super) async fn insert(
     connection: &mut SqliteConnection,
     records: &[(Pending, Offset)],
 ) -> Result<(), sqlx::Error> {
-    for chunk in records.chunks(ROWS_PER_STATEMENT) {
+    for chunk in statements(records) {
         let mut insert: QueryBuilder<Sqlite> = QueryBuilder::new(
             r#"INSERT INTO records (topic, partition, "offset", appended_at_ms, key, value, headers) "#,
         );
@@ -72,7 +76,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Records of a partition from `from` up to (not including) `until`, at most `limit`.
+/// Records of a partition from `from` up to (not including) `until`: at most `limit`, fewer if they are large.
 pub(super) async fn records(
     pool: &SqlitePool,
     topic: Topic,
@@ -81,7 +85,7 @@ pub(super) async fn records(
     until: Offset,
     limit: usize,
 ) -> Result<Vec<LogRecord>, Error> {
-    let rows = sqlx::query(
+    let mut rows = sqlx::query(
         r#"SELECT "offset", appended_at_ms, key, value, headers FROM records
            WHERE topic = $1 AND partition = $2 AND "offset" >= $3 AND "offset" < $4
            ORDER BY "offset" LIMIT $5"#,
@@ -91,9 +95,17 @@ pub(super) async fn records(
     .bind(from.0)
     .bind(until.0)
     .bind(crate::database::limit(limit))
-    .fetch_all(pool)
-    .await?;
-    rows.iter().map(|row| record(row, partition)).collect()
+    .fetch(pool);
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let record = record(&row, partition)?;
+        bytes += record.value.as_ref().map_or(0, Bytes::len);
+        records.push(record);
+        if bytes >= BATCH_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(records)
 }
 
 fn record(row: &SqliteRow, partition: Partition) -> Result<LogRecord, Error> {

@@ -116,8 +116,10 @@ async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Operation>, ends: watch
     let mut operations = Vec::new();
     while queue.recv_many(&mut operations, TRANSACTION_MAX).await > 0 {
         let batch = Batch::of(operations.drain(..), &ends.borrow());
-        metrics::histogram!("order_ledger_log_transaction_records")
-            .record(u32::try_from(batch.records.len()).unwrap_or(u32::MAX));
+        if !batch.records.is_empty() {
+            metrics::histogram!("order_ledger_log_transaction_records")
+                .record(u32::try_from(batch.records.len()).unwrap_or(u32::MAX));
+        }
         let written = write(&pool, &batch).await;
         match written {
             Ok(after) => {

@@ -10,14 +10,11 @@ use sqlx::{
 
 use crate::database::{self, Error};
 
-/// Rows of one statement: fourteen parameters each, of at most 32,766.
-const ROWS_PER_STATEMENT: usize = 2_000;
-
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     history: &[HistoryRow],
 ) -> Result<(), Error> {
-    for chunk in history.chunks(ROWS_PER_STATEMENT) {
+    for chunk in database::statements(history) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             r#"INSERT INTO order_history (
                    partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,

@@ -10,15 +10,12 @@ use sqlx::{
 
 use crate::database::{self, Error};
 
-/// Rows of one statement: sixteen parameters each, of at most 32,766.
-const ROWS_PER_STATEMENT: usize = 1_000;
-
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     snapshots: &[SnapshotRow],
 ) -> Result<(), Error> {
     let mut stored = 0;
-    for chunk in snapshots.chunks(ROWS_PER_STATEMENT) {
+    for chunk in database::statements(snapshots) {
         let mut upsert = QueryBuilder::<Sqlite>::new(
             r#"INSERT INTO orders (
                    order_id, state, version, currency, total_minor, captured_minor, refunded_minor, region,

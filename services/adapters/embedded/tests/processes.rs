@@ -1,0 +1,175 @@
+//! More than one process, one after the other or at once: what a killed one had acknowledged is there, and two never
+//! share a data folder. The other process is this test's own program, told what to be by its environment.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    env,
+    io::{BufRead as _, BufReader, Write as _, stdout},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use adapter_embedded::{DataDir, DataDirError, DataDirLock, SqliteLog};
+use bytes::Bytes;
+use ports::{Ack, EventLog as _, NewRecord, Offset, Position, Topic, TopicSettings};
+use tempfile::TempDir;
+
+/// Names the data folder to the other process; set only there.
+const DATA: &str = "ORDER_LEDGER_TEST_OTHER_PROCESS_DATA";
+/// What begins a line that the other process means for this one.
+const MARK: &str = "other process:";
+/// Records that the other process keeps in flight.
+const IN_FLIGHT: usize = 300;
+
+/// The other process; killed when dropped.
+struct Other {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Other {
+    fn start(data: &Path) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["the_other_process", "--exact", "--nocapture"])
+            .env(DATA, data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    /// The next thing that it says; `None` once it is dead and everything it said was heard.
+    fn says(&mut self) -> Option<String> {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).unwrap() > 0 {
+            // The test runner speaks too. A line without an end was cut off by the kill.
+            if let Some((_, said)) = line.split_once(MARK)
+                && said.ends_with('\n')
+            {
+                return Some(said.trim().to_owned());
+            }
+            line.clear();
+        }
+        None
+    }
+
+    /// SIGKILL: nothing is finished, nothing is closed.
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may be dead already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+async fn open(data: &Path) -> SqliteLog {
+    let log = SqliteLog::open(&data.join("log.db")).await.unwrap();
+    log.prepare(TopicSettings { partitions: Some(3), replication: None }).await.unwrap();
+    log
+}
+
+/// What the other process does: takes the folder and appends until it is killed, and says each acknowledgement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_other_process() {
+    let Some(data) = env::var_os(DATA).map(PathBuf::from) else {
+        // Run as a test among others: nothing to do.
+        return;
+    };
+    let say = |what: &str| writeln!(stdout(), "{MARK} {what}").unwrap();
+    let _lock = DataDir::lock(&data).unwrap();
+    let log = open(&data).await;
+    say("has the folder");
+    let mut in_flight: VecDeque<(String, Ack)> = VecDeque::new();
+    for n in 0_usize.. {
+        let value = format!("{} {n}", std::process::id());
+        let record = NewRecord {
+            key: Bytes::from(format!("key {}", n % 10)),
+            value: Bytes::from(value.clone()),
+            headers: vec![("ce_id".to_owned(), Bytes::from(value.clone()))],
+        };
+        in_flight.push_back((value, log.append(Topic::Events, record).unwrap()));
+        if in_flight.len() == IN_FLIGHT {
+            let (value, ack) = in_flight.pop_front().unwrap();
+            let Position { partition, offset } = ack.await.unwrap();
+            say(&format!("{partition} {offset} {value}"));
+        }
+    }
+}
+
+/// Every record of the log: its place, as the other process says it, by its value.
+async fn stored(data: &Path) -> BTreeMap<String, String> {
+    let log = open(data).await;
+    let mut stored = BTreeMap::new();
+    for Position { partition, offset } in log.end_offsets(Topic::Events).await.unwrap() {
+        let mut expected = Offset::START;
+        let mut reader = log.read(Topic::Events, partition, expected, offset).await.unwrap();
+        loop {
+            let records = reader.next().await.unwrap();
+            if records.is_empty() {
+                break;
+            }
+            for record in records {
+                let at = record.position.offset;
+                assert_eq!(at, expected, "partition {partition} has a gap");
+                expected = expected.next();
+                let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
+                let twice = stored.insert(value.clone(), format!("{partition} {at}"));
+                assert_eq!(twice, None, "{value} is there twice");
+            }
+        }
+        assert_eq!(expected, offset);
+    }
+    stored
+}
+
+/// Promise 1, where the log is a file: three processes die in the middle of their work, one after the other.
+#[tokio::test]
+async fn a_killed_process_leaves_every_acknowledged_record_once() {
+    let folder = TempDir::new().unwrap();
+    let mut acked = Vec::new();
+    for kill in 1..=3_usize {
+        let mut other = Other::start(folder.path());
+        assert_eq!(other.says().unwrap(), "has the folder");
+        // Not always at the same point of its work.
+        for _ in 0..kill * 777 {
+            acked.push(other.says().unwrap());
+        }
+        other.kill();
+        acked.extend(std::iter::from_fn(|| other.says()));
+        let stored = stored(folder.path()).await;
+        for said in &acked {
+            let mut said = said.splitn(3, ' ');
+            let (partition, offset, value) =
+                (said.next().unwrap(), said.next().unwrap(), said.next().unwrap());
+            assert_eq!(stored.get(value), Some(&format!("{partition} {offset}")), "{value}");
+        }
+        assert!(stored.len() <= acked.len() + kill * IN_FLIGHT, "{} records", stored.len());
+    }
+}
+
+/// And the other is named, so that a person knows what to stop; a dead one is in nobody's way.
+#[tokio::test]
+async fn a_folder_in_use_is_refused_until_its_process_ends() {
+    let folder = TempDir::new().unwrap();
+    let mut other = Other::start(folder.path());
+    assert_eq!(other.says().unwrap(), "has the folder");
+    let refused = DataDir::lock(folder.path()).unwrap_err();
+    assert!(matches!(refused, DataDirError::InUse { .. }), "{refused:?}");
+    let expected = format!(
+        "process {} uses {}; stop it, or choose another folder",
+        other.child.id(),
+        folder.path().display()
+    );
+    assert_eq!(refused.to_string(), expected);
+    other.kill();
+    let _lock: DataDirLock = DataDir::lock(folder.path()).unwrap();
+}
