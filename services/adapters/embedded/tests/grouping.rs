@@ -122,7 +122,7 @@ fn a_full_queue_says_so_and_takes_more_once_drained() {
                     Ok(ack) => acks.push(ack),
                     Err(error) => break error,
                 }
-                assert!(acks.len() < 100_000, "the queue has no end");
+                assert!(acks.len() * size.max(1_000) < 256 << 20, "the queue has no end");
             };
             assert!(matches!(refused, AppendError::QueueFull), "{refused}");
             let taken = acks.len();

@@ -1,0 +1,76 @@
+//! What readers of the log get if its records are large, or damaged.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+use std::path::Path;
+
+use adapter_embedded::SqliteLog;
+use bytes::Bytes;
+use ports::{
+    EventLog as _, Group, LogError, NewRecord, Offset, Position, StartOffsets, SubscriptionEvent,
+    Topic, TopicSettings,
+};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+async fn open(path: &Path) -> SqliteLog {
+    let log = SqliteLog::open(path).await.unwrap();
+    log.prepare(TopicSettings { partitions: Some(1), replication: None }).await.unwrap();
+    log
+}
+
+async fn append(log: &SqliteLog, size: usize) -> Position {
+    let key = Bytes::from_static(b"key");
+    let record = NewRecord { key, value: Bytes::from(vec![7; size]), headers: Vec::new() };
+    log.append(Topic::Events, record).unwrap().await.unwrap()
+}
+
+/// A batch is bounded in bytes, not only in records.
+#[tokio::test]
+async fn large_records_come_in_small_batches() {
+    const SIZE: usize = 1_000_000;
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder.path().join("log.db")).await;
+    let mut last = append(&log, SIZE).await;
+    for _ in 1..30 {
+        last = append(&log, SIZE).await;
+    }
+    let end = last.offset.next();
+    let mut reader = log.read(Topic::Events, last.partition, Offset::START, end).await.unwrap();
+    let mut batches = Vec::new();
+    loop {
+        let records = reader.next().await.unwrap();
+        if records.is_empty() {
+            break;
+        }
+        batches.push(records.len());
+    }
+    assert_eq!(batches.iter().sum::<usize>(), 30);
+    assert!(batches.iter().all(|records| *records <= 10), "{batches:?}");
+}
+
+/// Trying again won't help, and to go on behind the damage would skip a record: an operator must act.
+#[tokio::test]
+async fn a_damaged_record_ends_its_readers() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log.db");
+    let log = open(&path).await;
+    let at = append(&log, 10).await;
+    drop(log);
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut file = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("UPDATE records SET headers = x'000000ff'").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+
+    let log = open(&path).await;
+    let read = log.read(Topic::Events, at.partition, at.offset, at.offset.next()).await;
+    let read = read.unwrap().next().await;
+    assert!(matches!(read, Err(LogError::Unfit(_))), "{read:?}");
+
+    let member = log.subscribe(Topic::Events, Group::Search, StartOffsets::Group).await;
+    let mut member = member.unwrap();
+    let first = member.next().await.unwrap();
+    assert!(matches!(first, SubscriptionEvent::Assigned(_)), "{first:?}");
+    let second = member.next().await;
+    assert!(matches!(second, Err(LogError::Unfit(_))), "{second:?}");
+}
