@@ -55,6 +55,9 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
     let metrics = install_metrics()?;
     let parts = Parts::open(config).await?;
     let health = Health::default();
+    // Before anyone can ask: a role that is not known yet must not look as if it served.
+    let reporters: Vec<_> =
+        config.roles.iter().map(|role| (*role, health.reporter(role.name()))).collect();
     let (ready_tx, ready) = watch::channel(Ready::default());
     let mut tasks = JoinSet::new();
 
@@ -71,9 +74,8 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
     tasks.spawn(async move {
         Ok(prepare::prepare(prepare_parts, wanted, ready_tx, prepare_stop).await?)
     });
-    for role in &config.roles {
-        let given =
-            Given { config, parts: &parts, health: health.reporter(role.name()), stop: &stop };
+    for (role, health) in reporters {
+        let given = Given { config, parts: &parts, health, stop: &stop };
         let run = match role {
             Role::Api => {
                 let listener = bind(config.grpc_addr, "grpc-addr").await?;
@@ -86,7 +88,7 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
             Role::Mailer => given.mailer(),
             Role::Fulfilment => given.fulfilment(),
         };
-        tasks.spawn(when_ready(*role, ready.clone(), stop.clone(), run));
+        tasks.spawn(when_ready(role, ready.clone(), stop.clone(), run));
     }
     Ok(Running { parts, health, tasks, stop })
 }
