@@ -1,8 +1,8 @@
 //! Commands: what a caller wants, checked against the order as it stands, before the fold has the last word.
 
 use crate::{
-    EventBody, EventKind, Money, Order, Parcel, Rejection, State, Text, Version, allowed_events,
-    fold::check,
+    EventBody, EventKind, Money, Order, Parcel, Pieces, Rejection, State, Text, Version,
+    allowed_events, fold::check,
 };
 
 /// What a caller reports or asks for.
@@ -15,12 +15,27 @@ pub enum Command {
         /// The provider's own id.
         reference: Option<Text<200>>,
     },
+    /// The payment provider said no.
+    DeclinePayment {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
     /// Picking and packing began.
     StartPreparation,
-    /// The carrier took it.
-    Ship(Parcel),
+    /// The carrier took it, or a part of it.
+    Ship {
+        /// The carrier's parcel.
+        parcel: Parcel,
+        /// What is in it; empty: all that was not shipped yet.
+        pieces: Pieces,
+    },
     /// The customer has it.
     Deliver,
+    /// The carrier could not hand it over.
+    FailDelivery {
+        /// Why.
+        reason: Option<Text<500>>,
+    },
     /// The order is over.
     Complete,
     /// Call it off.
@@ -28,6 +43,97 @@ pub enum Command {
         /// Why.
         reason: Option<Text<500>>,
     },
+    /// Ask for a return.
+    RequestReturn {
+        /// Why.
+        reason: Option<Text<500>>,
+        /// What is to come back; empty: all that was shipped and is not asked back yet.
+        pieces: Pieces,
+    },
+    /// It, or a part of it, came back.
+    Return {
+        /// What came back; empty: all that was to come back.
+        pieces: Pieces,
+    },
+    /// Money went back.
+    Refund {
+        /// How much; `None` means all that was captured and not refunded.
+        amount: Option<Money>,
+        /// The provider's own id.
+        reference: Option<Text<200>>,
+        /// What the money is for; empty: nothing in particular.
+        pieces: Pieces,
+    },
+}
+
+impl Command {
+    /// The kind of event that the command leads to.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::CapturePayment { .. } => EventKind::PaymentCaptured,
+            Self::DeclinePayment { .. } => EventKind::PaymentDeclined,
+            Self::StartPreparation => EventKind::PreparationStarted,
+            Self::Ship { .. } => EventKind::OrderShipped,
+            Self::Deliver => EventKind::OrderDelivered,
+            Self::FailDelivery { .. } => EventKind::DeliveryFailed,
+            Self::Complete => EventKind::OrderCompleted,
+            Self::Cancel { .. } => EventKind::OrderCancelled,
+            Self::RequestReturn { .. } => EventKind::ReturnRequested,
+            Self::Return { .. } => EventKind::OrderReturned,
+            Self::Refund { .. } => EventKind::PaymentRefunded,
+        }
+    }
+
+    /// Whether the event's content is taken from the order ("what is still to be paid"), which must then be current.
+    #[must_use]
+    pub const fn depends_on_order(&self) -> bool {
+        matches!(
+            self,
+            Self::CapturePayment { amount: None, .. } | Self::Refund { amount: None, .. }
+        )
+    }
+
+    /// The event that this is of `order`.
+    #[must_use]
+    pub fn into_body(self, order: &Order) -> EventBody {
+        let currency = order.details.currency();
+        match self {
+            Self::CapturePayment { amount, reference } => EventBody::PaymentCaptured {
+                amount: amount.unwrap_or(Money { amount: order.to_capture(), currency }),
+                reference,
+            },
+            Self::DeclinePayment { reason } => EventBody::PaymentDeclined { reason },
+            Self::StartPreparation => EventBody::PreparationStarted,
+            Self::Ship { parcel, pieces } => EventBody::OrderShipped { parcel, pieces },
+            Self::Deliver => EventBody::OrderDelivered,
+            Self::FailDelivery { reason } => EventBody::DeliveryFailed { reason },
+            Self::Complete => EventBody::OrderCompleted,
+            Self::Cancel { reason } => EventBody::OrderCancelled { reason },
+            Self::RequestReturn { reason, pieces } => EventBody::ReturnRequested { reason, pieces },
+            Self::Return { pieces } => EventBody::OrderReturned { pieces },
+            Self::Refund { amount, reference, pieces } => EventBody::PaymentRefunded {
+                amount: amount.unwrap_or(Money { amount: order.to_refund(), currency }),
+                reference,
+                pieces,
+            },
+        }
+    }
+
+    /// Whether `body` is what this asks for. An amount left open asks for whatever it was then.
+    #[must_use]
+    pub fn is(&self, body: &EventBody, order: &Order) -> bool {
+        let amount_then = match body {
+            EventBody::PaymentCaptured { amount, .. }
+            | EventBody::PaymentRefunded { amount, .. } => Some(*amount),
+            _ => None,
+        };
+        let mut asked = self.clone();
+        if let Self::CapturePayment { amount, .. } | Self::Refund { amount, .. } = &mut asked {
+            *amount = amount.or(amount_then);
+        }
+        asked.into_body(order) == *body
+    }
 }
 
 /// A friendly, early no, with what would be possible.
@@ -55,22 +161,13 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Refusal`].
-pub fn decide(order: &Order, command: Command) -> Result<EventBody, Refusal> {
-    let body = match command {
-        Command::CapturePayment { amount, reference } => EventBody::PaymentCaptured {
-            amount: amount.unwrap_or_else(|| Money {
-                amount: order.to_capture(),
-                currency: order.details.currency(),
-            }),
-            reference,
-        },
-        Command::StartPreparation => EventBody::PreparationStarted,
-        Command::Ship(parcel) => EventBody::OrderShipped(parcel),
-        Command::Deliver => EventBody::OrderDelivered,
-        Command::Complete => EventBody::OrderCompleted,
-        Command::Cancel { reason } => EventBody::OrderCancelled { reason },
-    };
-    match check(order, &body) {
+pub fn decide(
+    order: &Order,
+    command: Command,
+    expected_version: Option<Version>,
+) -> Result<EventBody, Refusal> {
+    let body = command.into_body(order);
+    match check(order, &body, expected_version) {
         Ok(_) => Ok(body),
         Err(rejection) => Err(Refusal {
             event: body.kind(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::{EventId, Money, OrderDetails, OrderId, Parcel, Text};
+use crate::{EventId, Money, OrderDetails, OrderId, Parcel, Pieces, Text, Version};
 
 /// One immutable event of one order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Event {
     pub occurred_at: DateTime<Utc>,
     /// Who or what reported it.
     pub actor: Option<Text<100>>,
+    /// If given, the event counts only if the order is at this version when its turn comes.
+    pub expected_version: Option<Version>,
     /// Tells a repeat of this event from another event under the same id.
     pub fingerprint: Fingerprint,
     /// What happened.
@@ -60,8 +62,13 @@ pub enum EventBody {
     },
     /// Picking and packing began.
     PreparationStarted,
-    /// The carrier has it.
-    OrderShipped(Parcel),
+    /// The carrier has it, or a part of it.
+    OrderShipped {
+        /// The carrier's parcel.
+        parcel: Parcel,
+        /// What is in it; empty: all that was not shipped yet.
+        pieces: Pieces,
+    },
     /// The customer has it.
     OrderDelivered,
     /// The carrier could not hand it over.
@@ -80,15 +87,22 @@ pub enum EventBody {
     ReturnRequested {
         /// Why.
         reason: Option<Text<500>>,
+        /// What is to come back; empty: all that was shipped and is not asked back yet.
+        pieces: Pieces,
     },
-    /// It came back.
-    OrderReturned,
+    /// It, or a part of it, came back.
+    OrderReturned {
+        /// What came back; empty: all that was to come back.
+        pieces: Pieces,
+    },
     /// Money went back.
     PaymentRefunded {
         /// How much.
         amount: Money,
         /// The provider's own id.
         reference: Option<Text<200>>,
+        /// What the money is for; empty: nothing in particular.
+        pieces: Pieces,
     },
 }
 
@@ -119,13 +133,13 @@ impl EventBody {
             Self::PaymentCaptured { .. } => EventKind::PaymentCaptured,
             Self::PaymentDeclined { .. } => EventKind::PaymentDeclined,
             Self::PreparationStarted => EventKind::PreparationStarted,
-            Self::OrderShipped(_) => EventKind::OrderShipped,
+            Self::OrderShipped { .. } => EventKind::OrderShipped,
             Self::OrderDelivered => EventKind::OrderDelivered,
             Self::DeliveryFailed { .. } => EventKind::DeliveryFailed,
             Self::OrderCompleted => EventKind::OrderCompleted,
             Self::OrderCancelled { .. } => EventKind::OrderCancelled,
             Self::ReturnRequested { .. } => EventKind::ReturnRequested,
-            Self::OrderReturned => EventKind::OrderReturned,
+            Self::OrderReturned { .. } => EventKind::OrderReturned,
             Self::PaymentRefunded { .. } => EventKind::PaymentRefunded,
         }
     }

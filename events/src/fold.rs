@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Event, EventBody, EventKind, MinorUnits, Money, Order, Recorded, State, Version, transition,
+    Event, EventBody, EventKind, LineProgress, MinorUnits, Money, Order, Recorded, State, Version,
+    pieces::Lines, transition,
 };
 
 /// The most events of one order that are recorded; later ones are rejected. It bounds a snapshot's size.
@@ -34,8 +35,20 @@ pub enum Rejection {
     EventIdReused,
     /// The order has [`MAX_RECORDED_EVENTS`] already.
     HistoryFull,
+    /// The order is not at the version that the event was meant for.
+    StaleVersion,
     /// The table has no such move.
     IllegalTransition,
+    /// A part is with the carrier: what is shipped can't be cancelled.
+    PartlyShipped,
+    /// The order has no such line.
+    UnknownLine,
+    /// More of a line would be shipped than ordered.
+    ShipmentExceedsOrdered,
+    /// More of a line would come back than was shipped, or nothing.
+    ReturnExceedsShipped,
+    /// More of a line would be refunded than ordered.
+    RefundExceedsOrdered,
     /// The amount is not in the order's currency.
     CurrencyMismatch,
     /// More would be captured than the order's total.
@@ -46,11 +59,17 @@ pub enum Rejection {
 
 impl Rejection {
     /// Every reason, in precedence.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownOrder,
         Self::EventIdReused,
         Self::HistoryFull,
+        Self::StaleVersion,
         Self::IllegalTransition,
+        Self::PartlyShipped,
+        Self::UnknownLine,
+        Self::ShipmentExceedsOrdered,
+        Self::ReturnExceedsShipped,
+        Self::RefundExceedsOrdered,
         Self::CurrencyMismatch,
         Self::CaptureExceedsTotal,
         Self::RefundExceedsCaptured,
@@ -63,7 +82,13 @@ impl Rejection {
             Self::UnknownOrder => "UnknownOrder",
             Self::EventIdReused => "EventIdReused",
             Self::HistoryFull => "HistoryFull",
+            Self::StaleVersion => "StaleVersion",
             Self::IllegalTransition => "IllegalTransition",
+            Self::PartlyShipped => "PartlyShipped",
+            Self::UnknownLine => "UnknownLine",
+            Self::ShipmentExceedsOrdered => "ShipmentExceedsOrdered",
+            Self::ReturnExceedsShipped => "ReturnExceedsShipped",
+            Self::RefundExceedsOrdered => "RefundExceedsOrdered",
             Self::CurrencyMismatch => "CurrencyMismatch",
             Self::CaptureExceedsTotal => "CaptureExceedsTotal",
             Self::RefundExceedsCaptured => "RefundExceedsCaptured",
@@ -111,10 +136,10 @@ pub fn fold(order: Option<Order>, event: &Event) -> Folded {
         }
         return reject(order, event, Rejection::EventIdReused);
     }
-    match check(&order, &event.body) {
-        Ok(to) => {
-            let from = order.state;
-            apply(&mut order, event, to);
+    match check(&order, &event.body, event.expected_version) {
+        Ok(step) => {
+            let (from, to) = (order.state, step.to);
+            apply(&mut order, event, step);
             record(&mut order, event);
             Folded { order: Some(order), outcome: Outcome::Applied { from: Some(from), to } }
         }
@@ -122,34 +147,65 @@ pub fn fold(order: Option<Order>, event: &Event) -> Folded {
     }
 }
 
-/// The state that an event would lead to, or why it does not fit; repeats are not looked at.
-pub(crate) fn check(order: &Order, body: &EventBody) -> Result<State, Rejection> {
+/// What an event would change.
+pub(crate) struct Step {
+    to: State,
+    /// The lines' progress, if it moves.
+    progress: Option<Vec<LineProgress>>,
+}
+
+/// What an event would change, or why it does not fit; repeats are not looked at.
+pub(crate) fn check(
+    order: &Order,
+    body: &EventBody,
+    expected_version: Option<Version>,
+) -> Result<Step, Rejection> {
     if order.recorded.len() >= MAX_RECORDED_EVENTS {
         return Err(Rejection::HistoryFull);
     }
-    let to = transition(Some(order.state), body.kind()).ok_or(Rejection::IllegalTransition)?;
+    if expected_version.is_some_and(|expected| expected != order.version) {
+        return Err(Rejection::StaleVersion);
+    }
+    let from = order.state;
+    let to = transition(Some(from), body.kind()).ok_or(Rejection::IllegalTransition)?;
+    let unless_in_part = |whole: bool| if whole { to } else { from };
     match body {
         EventBody::PaymentCaptured { amount, .. } => {
             let left = within(order, *amount, order.to_capture(), Rejection::CaptureExceedsTotal)?;
-            Ok(if left == MinorUnits::ZERO { to } else { order.state })
+            Ok(Step { to: unless_in_part(left == MinorUnits::ZERO), progress: None })
         }
-        EventBody::PaymentRefunded { amount, .. } => {
+        EventBody::PaymentRefunded { amount, pieces, .. } => {
+            let progress = match pieces.is_empty() {
+                true => None,
+                false => Some(Lines::of(order).refund(pieces)?),
+            };
+            let left = within(order, *amount, order.to_refund(), Rejection::RefundExceedsCaptured)?;
             if amount.amount == MinorUnits::ZERO {
                 return Err(Rejection::RefundExceedsCaptured);
             }
-            let left = within(order, *amount, order.to_refund(), Rejection::RefundExceedsCaptured)?;
-            Ok(if left == MinorUnits::ZERO { to } else { order.state })
+            Ok(Step { to: unless_in_part(left == MinorUnits::ZERO), progress })
+        }
+        EventBody::OrderShipped { pieces, .. } => {
+            let (progress, whole) = Lines::of(order).ship(pieces, from)?;
+            Ok(Step { to: unless_in_part(whole), progress: Some(progress) })
+        }
+        EventBody::ReturnRequested { pieces, .. } => {
+            Ok(Step { to, progress: Some(Lines::of(order).request_return(pieces)?) })
+        }
+        EventBody::OrderReturned { pieces } => {
+            let (progress, whole) = Lines::of(order).take_back(pieces, from)?;
+            Ok(Step { to: unless_in_part(whole), progress: Some(progress) })
+        }
+        EventBody::OrderCancelled { .. } if order.progress.iter().any(|line| line.shipped > 0) => {
+            Err(Rejection::PartlyShipped)
         }
         EventBody::OrderPlaced(_)
         | EventBody::PaymentDeclined { .. }
         | EventBody::PreparationStarted
-        | EventBody::OrderShipped(_)
         | EventBody::OrderDelivered
         | EventBody::DeliveryFailed { .. }
         | EventBody::OrderCompleted
-        | EventBody::OrderCancelled { .. }
-        | EventBody::ReturnRequested { .. }
-        | EventBody::OrderReturned => Ok(to),
+        | EventBody::OrderCancelled { .. } => Ok(Step { to, progress: None }),
     }
 }
 
@@ -166,9 +222,13 @@ fn within(
 }
 
 fn begin(event: &Event) -> Folded {
+    let rejected = |rejection| Folded { order: None, outcome: Outcome::Rejected(rejection) };
     let EventBody::OrderPlaced(details) = &event.body else {
-        return Folded { order: None, outcome: Outcome::Rejected(Rejection::UnknownOrder) };
+        return rejected(Rejection::UnknownOrder);
     };
+    if event.expected_version.is_some() {
+        return rejected(Rejection::StaleVersion);
+    }
     let order = Order {
         id: event.order_id,
         version: Version::FIRST,
@@ -177,6 +237,7 @@ fn begin(event: &Event) -> Folded {
         captured: MinorUnits::ZERO,
         refunded: MinorUnits::ZERO,
         parcel: None,
+        progress: Vec::new(),
         cancel_reason: None,
         anomalies: 0,
         placed_at: event.occurred_at,
@@ -187,8 +248,9 @@ fn begin(event: &Event) -> Folded {
 }
 
 /// Carries out what [`check`] allowed.
-fn apply(order: &mut Order, event: &Event, to: State) {
-    order.state = to;
+fn apply(order: &mut Order, event: &Event, step: Step) {
+    order.state = step.to;
+    order.progress = step.progress.unwrap_or_else(|| std::mem::take(&mut order.progress));
     order.updated_at = event.occurred_at;
     match &event.body {
         EventBody::PaymentCaptured { amount, .. } => {
@@ -197,7 +259,7 @@ fn apply(order: &mut Order, event: &Event, to: State) {
         EventBody::PaymentRefunded { amount, .. } => {
             order.refunded = order.refunded.checked_add(amount.amount).unwrap_or(order.refunded);
         }
-        EventBody::OrderShipped(parcel) => order.parcel = Some(parcel.clone()),
+        EventBody::OrderShipped { parcel, .. } => order.parcel = Some(parcel.clone()),
         EventBody::OrderCancelled { reason } => order.cancel_reason.clone_from(reason),
         EventBody::OrderPlaced(_)
         | EventBody::PaymentDeclined { .. }
@@ -206,7 +268,7 @@ fn apply(order: &mut Order, event: &Event, to: State) {
         | EventBody::DeliveryFailed { .. }
         | EventBody::OrderCompleted
         | EventBody::ReturnRequested { .. }
-        | EventBody::OrderReturned => {}
+        | EventBody::OrderReturned { .. } => {}
     }
 }
 
@@ -221,9 +283,14 @@ fn reject(mut order: Order, event: &Event, rejection: Rejection) -> Folded {
     Folded { order: Some(order), outcome: Outcome::Rejected(rejection) }
 }
 
-/// Whether a person must look: a fact happened that the ledger can't place, or an id stands for two things.
+/// Whether a person must look: a fact happened that the ledger can't place, or an id stands for two things. Who said
+/// which version the event is meant for has foreseen that it may not count.
 const fn is_anomaly(kind: EventKind, rejection: Rejection) -> bool {
-    kind.is_fact() || matches!(rejection, Rejection::EventIdReused)
+    match rejection {
+        Rejection::EventIdReused => true,
+        Rejection::StaleVersion => false,
+        _ => kind.is_fact(),
+    }
 }
 
 fn record(order: &mut Order, event: &Event) {

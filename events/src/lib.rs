@@ -10,6 +10,7 @@ mod fold;
 mod ids;
 mod money;
 mod order;
+mod pieces;
 mod state;
 mod text;
 
@@ -22,5 +23,6 @@ pub use fold::{Folded, MAX_RECORDED_EVENTS, Outcome, Rejection, fold};
 pub use ids::{EventId, OrderId, Version};
 pub use money::{Currency, MinorUnits, Money, MoneyError};
 pub use order::{Order, Parcel, Recorded};
+pub use pieces::{LineProgress, Pieces, PiecesError};
 pub use state::{State, TRANSITIONS, Transition, allowed_events, mermaid, transition};
 pub use text::{Email, EmailError, Language, Locale, Text, TextError};

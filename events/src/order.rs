@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{EventId, Fingerprint, MinorUnits, OrderDetails, OrderId, State, Text, Version};
+use crate::{
+    EventId, Fingerprint, LineProgress, MinorUnits, OrderDetails, OrderId, State, Text, Version,
+};
 
 /// What the carrier took.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Order {
     pub refunded: MinorUnits,
     /// The last parcel shipped.
     pub parcel: Option<Parcel>,
+    /// How far each line has come, in their order; empty as long as no event moved any.
+    pub progress: Vec<LineProgress>,
     /// Why it was cancelled, if it was and someone said.
     pub cancel_reason: Option<Text<500>>,
     /// Facts that did not fit; a person must look.

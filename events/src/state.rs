@@ -99,9 +99,10 @@ const fn row(from: State, event: EventKind, to: State) -> Transition {
 
 /// The whole state machine. What is not here is rejected.
 ///
-/// Two events carry an amount and lead to `to` only once the amount is complete; until then the order stays:
+/// Four events can say a part, and lead to `to` only once the whole is there; until then the order stays:
 /// `PaymentCaptured` out of `Placed` and `PaymentFailed` (when all is paid), `PaymentRefunded` (when all that was
-/// captured is paid back).
+/// captured is paid back), `OrderShipped` out of `Preparing` (when every line is shipped), `OrderReturned` (when all
+/// is back that was to come back).
 pub const TRANSITIONS: &[Transition] = {
     use EventKind as E;
     use State as S;
@@ -125,16 +126,22 @@ pub const TRANSITIONS: &[Transition] = {
         row(S::Shipped, E::PaymentCaptured, S::Shipped),
         row(S::Shipped, E::OrderDelivered, S::Delivered),
         row(S::Shipped, E::DeliveryFailed, S::DeliveryFailed),
+        row(S::Shipped, E::PaymentRefunded, S::Refunded),
         row(S::Delivered, E::PaymentCaptured, S::Delivered),
         row(S::Delivered, E::OrderCompleted, S::Completed),
         row(S::Delivered, E::ReturnRequested, S::ReturnRequested),
         row(S::Delivered, E::PaymentRefunded, S::Refunded),
         row(S::DeliveryFailed, E::OrderShipped, S::Shipped),
         row(S::DeliveryFailed, E::OrderReturned, S::Returned),
+        row(S::DeliveryFailed, E::PaymentRefunded, S::Refunded),
         row(S::Completed, E::PaymentRefunded, S::Refunded),
         row(S::Cancelled, E::PaymentRefunded, S::Refunded),
         row(S::ReturnRequested, E::OrderReturned, S::Returned),
         row(S::ReturnRequested, E::OrderCompleted, S::Completed),
+        row(S::ReturnRequested, E::PaymentRefunded, S::Refunded),
+        // A part came back before: the rest may follow, or stay for good.
+        row(S::Returned, E::ReturnRequested, S::ReturnRequested),
+        row(S::Returned, E::OrderCompleted, S::Completed),
         row(S::Returned, E::PaymentRefunded, S::Refunded),
     ]
 };

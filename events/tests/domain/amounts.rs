@@ -38,7 +38,10 @@ Cancelled          0    0  PaymentRefunded     1  RefundExceedsCaptured
 Cancelled        400    0  PaymentRefunded   400  Refunded              400  400
 Returned        1000    0  PaymentRefunded  1000  Refunded             1000 1000
 Refunded        1000 1000  PaymentRefunded     1  IllegalTransition
-Shipped         1000    0  PaymentRefunded     1  IllegalTransition
+Shipped         1000    0  PaymentRefunded     1  Shipped              1000    1
+DeliveryFailed  1000    0  PaymentRefunded  1000  Refunded             1000 1000
+ReturnRequested 1000    0  PaymentRefunded   400  ReturnRequested      1000  400
+Placed           400    0  PaymentRefunded   400  IllegalTransition
 ";
 
 fn number(word: &str) -> i64 {
@@ -87,7 +90,7 @@ fn only_the_orders_own_currency_counts() {
             let body = if kind == EventKind::PaymentCaptured {
                 EventBody::PaymentCaptured { amount, reference: None }
             } else {
-                EventBody::PaymentRefunded { amount, reference: None }
+                crate::given::refunded(amount, &[])
             };
             let folded = fold(Some(order_in(State::Preparing, 500, 0)), &event(1, body));
             assert_eq!(folded.outcome, Outcome::Rejected(Rejection::CurrencyMismatch), "{kind}");

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use chrono::{DateTime, Utc};
 use events::{
     Currency, Customer, Email, Event, EventBody, EventId, EventKind, Fingerprint, Folded, Labels,
-    Line, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Recorded, State, Text,
-    Version, fold,
+    Line, LineProgress, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Pieces,
+    Recorded, State, Text, Version, fold,
 };
 use uuid::Uuid;
 
@@ -46,11 +46,11 @@ pub(crate) fn payment() -> Payment {
     Payment { gateway: text("Webpay"), card_brand: None, bank: None }
 }
 
-/// One line that costs `total`.
+/// One piece that costs `total` and two that are free.
 pub(crate) fn details_of(currency: Currency, total: i64) -> OrderDetails {
     OrderDetails::new(
         currency,
-        vec![line(1, total)],
+        vec![line(1, total), line(2, 0)],
         customer(),
         text("Av. Siempreviva 742"),
         text("Metropolitana"),
@@ -76,6 +76,7 @@ pub(crate) fn event(n: u32, body: EventBody) -> Event {
         order_id: order_id(),
         occurred_at: at(n.into()),
         actor: None,
+        expected_version: None,
         fingerprint: Fingerprint::new(n.into()),
         body,
     }
@@ -90,17 +91,30 @@ pub(crate) fn body(kind: EventKind, amount: i64) -> EventBody {
         }
         EventKind::PaymentDeclined => EventBody::PaymentDeclined { reason: None },
         EventKind::PreparationStarted => EventBody::PreparationStarted,
-        EventKind::OrderShipped => EventBody::OrderShipped(parcel("CX-1")),
+        EventKind::OrderShipped => shipped("CX-1", &[]),
         EventKind::OrderDelivered => EventBody::OrderDelivered,
         EventKind::DeliveryFailed => EventBody::DeliveryFailed { reason: None },
         EventKind::OrderCompleted => EventBody::OrderCompleted,
         EventKind::OrderCancelled => EventBody::OrderCancelled { reason: None },
-        EventKind::ReturnRequested => EventBody::ReturnRequested { reason: None },
-        EventKind::OrderReturned => EventBody::OrderReturned,
-        EventKind::PaymentRefunded => {
-            EventBody::PaymentRefunded { amount: clp(amount), reference: None }
+        EventKind::ReturnRequested => {
+            EventBody::ReturnRequested { reason: None, pieces: Pieces::default() }
         }
+        EventKind::OrderReturned => EventBody::OrderReturned { pieces: Pieces::default() },
+        EventKind::PaymentRefunded => refunded(clp(amount), &[]),
     }
+}
+
+pub(crate) fn pieces(lines: &[(u32, u32)]) -> Pieces {
+    Pieces::new(lines.iter().copied()).unwrap()
+}
+
+/// These pieces, or all if there are none.
+pub(crate) fn shipped(tracking_number: &str, lines: &[(u32, u32)]) -> EventBody {
+    EventBody::OrderShipped { parcel: parcel(tracking_number), pieces: pieces(lines) }
+}
+
+pub(crate) fn refunded(amount: Money, lines: &[(u32, u32)]) -> EventBody {
+    EventBody::PaymentRefunded { amount, reference: None, pieces: pieces(lines) }
 }
 
 pub(crate) fn parcel(tracking_number: &str) -> Parcel {
@@ -118,12 +132,25 @@ pub(crate) fn order_in(state: State, captured: i64, refunded: i64) -> Order {
         captured: minor(captured),
         refunded: minor(refunded),
         parcel: None,
+        progress: progress_in(state),
         cancel_reason: None,
         anomalies: 0,
         placed_at: at(0),
         updated_at: at(0),
         recorded: vec![Recorded { event_id: placed.id, fingerprint: placed.fingerprint }],
     }
+}
+
+/// As whole shipments leave it; asked back, or back, is the first line alone.
+fn progress_in(state: State) -> Vec<LineProgress> {
+    let (asked, back) = match state {
+        State::Shipped | State::Delivered | State::DeliveryFailed | State::Completed => (0, 0),
+        State::ReturnRequested => (1, 0),
+        State::Returned => (1, 1),
+        _ => return Vec::new(),
+    };
+    let shipped = |shipped| LineProgress { shipped, ..LineProgress::default() };
+    vec![LineProgress { return_requested: asked, returned: back, ..shipped(1) }, shipped(2)]
 }
 
 /// Folds events one after the other; the last one's result.

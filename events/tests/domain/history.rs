@@ -117,7 +117,7 @@ fn an_order_keeps_the_last_parcel_and_the_reason() {
     use crate::given::{at, parcel, text};
     use events::EventBody;
 
-    let shipped = |n, number| event(n, EventBody::OrderShipped(parcel(number)));
+    let shipped = |n, number| event(n, crate::given::shipped(number, &[]));
     let failed = event(2, body(EventKind::DeliveryFailed, 0));
     let (order, _) = step(order_in(State::Preparing, 0, 0), &shipped(1, "CX-1"));
     let (order, _) = step(order, &failed);

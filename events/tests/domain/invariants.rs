@@ -1,6 +1,9 @@
 //! What is true of every order, whatever happened to it, and of every step.
 
-use events::{Event, Folded, MAX_RECORDED_EVENTS, MinorUnits, Order, Outcome, Rejection, State};
+use events::{
+    Event, EventKind, Folded, LineProgress, MAX_RECORDED_EVENTS, MinorUnits, Order, Outcome,
+    Rejection, State,
+};
 
 /// Fails unless the order is one that can be.
 pub(crate) fn check_order(order: &Order) {
@@ -13,6 +16,7 @@ pub(crate) fn check_order(order: &Order) {
     assert_eq!(order.version.get(), u64::try_from(order.recorded.len()).unwrap());
     assert!(order.recorded.len() <= MAX_RECORDED_EVENTS);
     assert!(usize::try_from(order.anomalies).unwrap() < order.recorded.len());
+    check_progress(order);
     if order.state == State::Refunded {
         assert_eq!(order.refunded, order.captured, "refunded, but not all: {order:?}");
     }
@@ -21,6 +25,34 @@ pub(crate) fn check_order(order: &Order) {
     }
     if matches!(order.state, State::Shipped | State::Delivered) {
         assert!(order.parcel.is_some(), "shipped without a parcel: {order:?}");
+    }
+}
+
+fn check_progress(order: &Order) {
+    let lines = order.details.lines();
+    assert!(order.progress.is_empty() || order.progress.len() == lines.len(), "{order:?}");
+    for (line, progress) in lines.iter().zip(&order.progress) {
+        let LineProgress { shipped, return_requested, returned, refunded } = *progress;
+        assert!(returned <= return_requested && return_requested <= shipped, "{order:?}");
+        assert!(shipped <= line.quantity.get() && refunded <= line.quantity.get(), "{order:?}");
+    }
+    let in_progress = |state| order.state == state && !order.progress.is_empty();
+    let all = |what: fn(&LineProgress) -> bool| order.progress.iter().all(what);
+    let shipped = || lines.iter().zip(&order.progress).all(|(l, p)| p.shipped == l.quantity.get());
+    if matches!(order.state, State::Shipped | State::Delivered | State::DeliveryFailed) {
+        assert!(in_progress(order.state) && shipped(), "shipped, but not all: {order:?}");
+    }
+    if in_progress(State::Preparing) {
+        assert!(!shipped(), "all is shipped: {order:?}");
+    }
+    if order.state == State::Cancelled {
+        assert!(all(|line| line.shipped == 0), "cancelled on its way: {order:?}");
+    }
+    if order.state == State::ReturnRequested {
+        assert!(!all(|line| line.returned == line.return_requested), "all is back: {order:?}");
+    }
+    if order.state == State::Returned {
+        assert!(all(|line| line.returned == line.return_requested), "not all is back: {order:?}");
     }
 }
 
@@ -36,7 +68,12 @@ pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded)
             assert_eq!(after.updated_at, event.occurred_at);
             assert!(was_recorded(before, event, after), "{event:?}");
         }
-        (None, Outcome::Rejected(reason), None) => assert_eq!(reason, Rejection::UnknownOrder),
+        (None, Outcome::Rejected(reason), None) => {
+            let placed = event.body.kind() == EventKind::OrderPlaced;
+            let stale = placed && event.expected_version.is_some();
+            let expected = if stale { Rejection::StaleVersion } else { Rejection::UnknownOrder };
+            assert_eq!(reason, expected);
+        }
         (Some(before), Outcome::Duplicate, Some(after)) => {
             assert_eq!(before, after, "a duplicate changed something");
         }

@@ -17,6 +17,8 @@ mod history;
 mod ids;
 mod invariants;
 mod money;
+mod parts;
 mod properties;
+mod races;
 mod text;
 mod transitions;

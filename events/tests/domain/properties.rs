@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use events::{
     Currency, Event, EventBody, EventId, EventKind, Fingerprint, Folded, Money, Order, OrderId,
-    Outcome, fold,
+    Outcome, Pieces, Version, fold,
 };
 use proptest::{prelude::*, sample::Index};
 use uuid::Uuid;
@@ -28,18 +28,33 @@ fn currency() -> impl Strategy<Value = Currency> {
     prop_oneof![9 => Just(Currency::CLP), 1 => Just(Currency::EUR)]
 }
 
+/// Of the two lines there are, and of one there is not; nothing as often as not.
+fn any_pieces() -> impl Strategy<Value = Pieces> {
+    let lines = prop::collection::btree_map(1..=3_u32, 1..=3_u32, 1..=3);
+    prop_oneof![Just(Pieces::default()), lines.prop_map(|lines| Pieces::new(lines).unwrap())]
+}
+
 fn any_body() -> impl Strategy<Value = EventBody> {
-    (prop::sample::select(EventKind::ALL.to_vec()), amount(), currency()).prop_map(
-        |(kind, amount, currency)| {
+    (prop::sample::select(EventKind::ALL.to_vec()), amount(), currency(), any_pieces()).prop_map(
+        |(kind, amount, currency, pieces)| {
             let money = Money { amount: minor(amount), currency };
             if kind == EventKind::OrderPlaced {
                 EventBody::OrderPlaced(Box::new(details_of(currency, amount)))
             } else if kind == EventKind::PaymentCaptured {
                 EventBody::PaymentCaptured { amount: money, reference: None }
             } else if kind == EventKind::PaymentRefunded {
-                EventBody::PaymentRefunded { amount: money, reference: None }
+                EventBody::PaymentRefunded { amount: money, reference: None, pieces }
             } else {
-                body(kind, amount)
+                match body(kind, amount) {
+                    EventBody::OrderShipped { parcel, .. } => {
+                        EventBody::OrderShipped { parcel, pieces }
+                    }
+                    EventBody::ReturnRequested { reason, .. } => {
+                        EventBody::ReturnRequested { reason, pieces }
+                    }
+                    EventBody::OrderReturned { .. } => EventBody::OrderReturned { pieces },
+                    body => body,
+                }
             }
         },
     )
@@ -47,12 +62,14 @@ fn any_body() -> impl Strategy<Value = EventBody> {
 
 /// An event of one of `orders` orders. Few ids and fewer fingerprints: they collide.
 fn any_event(orders: u128) -> impl Strategy<Value = Event> {
-    (0..orders, 0..24_u128, 0..2_u64, -1_000..1_000_i64, any_body()).prop_map(
-        |(order, id, fingerprint, second, body)| Event {
+    let version = prop::option::weighted(0.2, (1..12_u64).prop_map(Version::new));
+    (0..orders, 0..24_u128, 0..2_u64, -1_000..1_000_i64, version, any_body()).prop_map(
+        |(order, id, fingerprint, second, expected_version, body)| Event {
             id: EventId::new(Uuid::from_u128(id)),
             order_id: OrderId::new(Uuid::from_u128(order)),
             occurred_at: at(second),
             actor: None,
+            expected_version,
             fingerprint: Fingerprint::new(fingerprint),
             body,
         },
@@ -66,6 +83,7 @@ fn one_order() -> impl Strategy<Value = Vec<Event>> {
         order_id: OrderId::new(Uuid::from_u128(0)),
         occurred_at: at(0),
         actor: None,
+        expected_version: None,
         fingerprint: Fingerprint::new(0),
         body: body(EventKind::OrderPlaced, 0),
     });
@@ -157,7 +175,9 @@ proptest! {
         repeats in prop::collection::vec((any::<Index>(), any::<Index>()), 1..12),
     ) {
         // Only what an order recorded has a repeat; before it is placed nothing is remembered.
-        let begin = events.iter().position(|event| event.body.kind() == EventKind::OrderPlaced);
+        let begin = events.iter().position(|event| {
+            event.body.kind() == EventKind::OrderPlaced && event.expected_version.is_none()
+        });
         prop_assume!(begin.is_some());
         let events = &events[begin.unwrap()..];
         let mut repeated: Vec<Event> = events.to_vec();

@@ -51,6 +51,7 @@ impl Appender {
             order_id,
             occurred_at: self.clock.now(),
             actor: self.actor.clone(),
+            expected_version: None,
             fingerprint: Fingerprint::new(0),
             body,
         }

@@ -6,6 +6,7 @@
 
 mod append;
 mod call;
+mod command;
 mod denial;
 mod freshness;
 mod health;

@@ -8,6 +8,7 @@ use proto::v1;
 
 use crate::{
     append::{Appender, to_proto},
+    command::parse_request_id,
     denial::Denial,
 };
 
@@ -87,14 +88,7 @@ impl Placer {
         v1::PlaceOrderResponse {
             order_id: order_id.to_string(),
             position: Some(to_proto(position)),
+            order: None,
         }
     }
-}
-
-/// Parses an idempotency key, which may be left out.
-pub(crate) fn parse_request_id(
-    request_id: &str,
-    faults: &mut Violations,
-) -> Option<Option<Text<128>>> {
-    faults.check("request_id", Text::optional(request_id))
 }

@@ -2,52 +2,17 @@
 
 use std::sync::Arc;
 
-use codec::Violations;
-use events::{
-    Command, EventBody, EventId, EventKind, Order, OrderId, Refusal, Rejection, Text, Version,
-    decide,
-};
+use events::{EventBody, EventId, Order, Refusal, Rejection, Version, decide};
 use ports::{HistoryOutcome, HistoryRow, OrderStore, Position};
 use proto::v1;
 
 use crate::{
     append::{Appender, to_proto},
     call::Context,
+    command::Wanted,
     denial::Denial,
     freshness::{Snapshots, damaged},
-    place::parse_request_id,
 };
-
-/// What a caller wants of an existing order.
-pub(crate) struct Wanted {
-    order_id: OrderId,
-    request_id: Option<Text<128>>,
-    command: Command,
-}
-
-impl Wanted {
-    /// Parses what all these requests have in common; `command` parses the rest, so that every fault is named at once.
-    pub(crate) fn parse(
-        order_id: &str,
-        request_id: &str,
-        command: impl FnOnce(&mut Violations) -> Option<Command>,
-    ) -> Result<Self, Denial> {
-        let mut faults = Violations::default();
-        let order_id = parse_order_id(order_id, &mut faults);
-        let request_id = parse_request_id(request_id, &mut faults);
-        let command = command(&mut faults);
-        match (order_id, request_id, command) {
-            (Some(order_id), Some(request_id), Some(command)) if faults.is_empty() => {
-                Ok(Self { order_id, request_id, command })
-            }
-            _ => Err(Denial::Invalid(faults)),
-        }
-    }
-}
-
-pub(crate) fn parse_order_id(order_id: &str, faults: &mut Violations) -> Option<OrderId> {
-    faults.check("order_id", order_id.parse::<OrderId>().map_err(|_| "must be a UUID"))
-}
 
 /// What a look at the snapshot says about a command.
 enum Look {
@@ -86,7 +51,7 @@ impl Recorder {
         let mut look = self.look(&wanted, event_id).await?;
         let must_be_current = match &look {
             Look::Settled(_) => false,
-            Look::Possible(_) => says_what_the_order_says(&wanted.command),
+            Look::Possible(_) => wanted.command.depends_on_order(),
             Look::Impossible(_) => true,
         };
         if must_be_current {
@@ -105,6 +70,7 @@ impl Recorder {
             order_id: order_id.to_string(),
             event_id: event_id.to_string(),
             position: Some(to_proto(position)),
+            order: None,
         })
     }
 
@@ -124,7 +90,7 @@ impl Recorder {
         if order.recorded.iter().any(|recorded| recorded.event_id == event_id) {
             return Ok(Look::Settled(self.first_result(wanted, event_id, &order).await?));
         }
-        Ok(match decide(&order, wanted.command.clone()) {
+        Ok(match decide(&order, wanted.command.clone(), wanted.expected_version) {
             Ok(body) => Look::Possible(body),
             Err(refusal) => Look::Impossible(Denial::Refused { order_id, refusal }),
         })
@@ -142,12 +108,12 @@ impl Recorder {
         for row in history.iter().filter(|row| row.event_id == event_id) {
             let event =
                 codec::decode_event(&row.event).map_err(|error| damaged(order_id, &error))?;
-            if matches(&wanted.command, &event.body) {
+            if wanted.command.is(&event.body, order) {
                 return Ok(result_of(row, order));
             }
         }
         let refusal = Refusal {
-            event: kind(&wanted.command),
+            event: wanted.command.kind(),
             rejection: Rejection::EventIdReused,
             state: order.state,
             version: order.version,
@@ -169,47 +135,5 @@ fn result_of(row: &HistoryRow, order: &Order) -> Result<Position, Denial> {
                 version: Version::new(row.version),
             },
         }),
-    }
-}
-
-/// Whether the event's content is taken from the snapshot ("what is still to be paid"), which must then be current.
-const fn says_what_the_order_says(command: &Command) -> bool {
-    match command {
-        Command::CapturePayment { amount, .. } => amount.is_none(),
-        Command::StartPreparation
-        | Command::Ship(_)
-        | Command::Deliver
-        | Command::Complete
-        | Command::Cancel { .. } => false,
-    }
-}
-
-/// Whether an event is what the command asks for. An amount left open asks for whatever it was then.
-fn matches(command: &Command, body: &EventBody) -> bool {
-    match command {
-        Command::CapturePayment { amount: wanted, reference: wanted_reference } => {
-            matches!(body, EventBody::PaymentCaptured { amount, reference }
-                if wanted.is_none_or(|wanted| wanted == *amount) && wanted_reference == reference)
-        }
-        Command::StartPreparation => *body == EventBody::PreparationStarted,
-        Command::Ship(wanted) => {
-            matches!(body, EventBody::OrderShipped(parcel) if parcel == wanted)
-        }
-        Command::Deliver => *body == EventBody::OrderDelivered,
-        Command::Complete => *body == EventBody::OrderCompleted,
-        Command::Cancel { reason: wanted } => {
-            matches!(body, EventBody::OrderCancelled { reason } if reason == wanted)
-        }
-    }
-}
-
-const fn kind(command: &Command) -> EventKind {
-    match command {
-        Command::CapturePayment { .. } => EventKind::PaymentCaptured,
-        Command::StartPreparation => EventKind::PreparationStarted,
-        Command::Ship(_) => EventKind::OrderShipped,
-        Command::Deliver => EventKind::OrderDelivered,
-        Command::Complete => EventKind::OrderCompleted,
-        Command::Cancel { .. } => EventKind::OrderCancelled,
     }
 }

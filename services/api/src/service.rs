@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use codec::{Violations, decode_money, decode_parcel, order_to_proto};
-use events::{Command, Currency, Text};
+use codec::{Violations, order_to_proto};
+use events::Currency;
 use proto::v1::{self, order_ledger_server::OrderLedger};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,13 @@ use crate::{
     Parts, Settings,
     append::Appender,
     call::{self, Calls},
+    command::{CommandRequest, Wanted, parse_order_id},
     denial::Denial,
     freshness::Snapshots,
     observe::Observed,
     pipeline::{Pipeline, Terms},
     place::Placer,
-    record::{Recorder, Wanted, parse_order_id},
+    record::Recorder,
 };
 
 /// What both services work with.
@@ -59,19 +60,18 @@ impl Edge {
 pub(crate) struct LedgerService(pub(crate) Arc<Edge>);
 
 impl LedgerService {
-    /// The calls that report something about an existing order differ only in how their command is parsed.
-    async fn record<R: Send>(
+    /// The calls that want something of an existing order differ only in the command that is in them.
+    async fn record<R: CommandRequest>(
         &self,
         method: &'static str,
         request: Request<R>,
-        parse: impl FnOnce(R) -> Result<Wanted, Denial> + Send,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
         let (metadata, _, message) = request.into_parts();
         let recorder = &self.0.recorder;
         self.0
             .calls
             .run(method, &metadata, |context| async move {
-                recorder.record(parse(message)?, context).await
+                recorder.record(Wanted::parse(&message)?, context).await
             })
             .await
     }
@@ -142,73 +142,115 @@ impl OrderLedger for LedgerService {
         &self,
         request: Request<v1::RecordPaymentCapturedRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("RecordPaymentCaptured", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |faults| {
-                let amount = match &message.amount {
-                    Some(amount) => decode_money("amount", Some(amount), faults).map(Some),
-                    None => Some(None),
-                };
-                let reference = faults.check("reference", Text::optional(&message.reference));
-                Some(Command::CapturePayment { amount: amount?, reference: reference? })
-            })
-        })
-        .await
+        self.record("RecordPaymentCaptured", request).await
+    }
+
+    async fn record_payment_declined(
+        &self,
+        request: Request<v1::RecordPaymentDeclinedRequest>,
+    ) -> Result<Response<v1::RecordEventResponse>, Status> {
+        self.record("RecordPaymentDeclined", request).await
     }
 
     async fn record_preparation_started(
         &self,
         request: Request<v1::RecordPreparationStartedRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("RecordPreparationStarted", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |_| {
-                Some(Command::StartPreparation)
-            })
-        })
-        .await
+        self.record("RecordPreparationStarted", request).await
     }
 
     async fn record_shipped(
         &self,
         request: Request<v1::RecordShippedRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("RecordShipped", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |faults| {
-                decode_parcel("parcel", message.parcel.as_ref(), faults).map(Command::Ship)
-            })
-        })
-        .await
+        self.record("RecordShipped", request).await
     }
 
     async fn record_delivered(
         &self,
         request: Request<v1::RecordDeliveredRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("RecordDelivered", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |_| Some(Command::Deliver))
-        })
-        .await
+        self.record("RecordDelivered", request).await
+    }
+
+    async fn record_delivery_failed(
+        &self,
+        request: Request<v1::RecordDeliveryFailedRequest>,
+    ) -> Result<Response<v1::RecordEventResponse>, Status> {
+        self.record("RecordDeliveryFailed", request).await
     }
 
     async fn record_completed(
         &self,
         request: Request<v1::RecordCompletedRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("RecordCompleted", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |_| Some(Command::Complete))
-        })
-        .await
+        self.record("RecordCompleted", request).await
+    }
+
+    async fn record_returned(
+        &self,
+        request: Request<v1::RecordReturnedRequest>,
+    ) -> Result<Response<v1::RecordEventResponse>, Status> {
+        self.record("RecordReturned", request).await
+    }
+
+    async fn record_refunded(
+        &self,
+        request: Request<v1::RecordRefundedRequest>,
+    ) -> Result<Response<v1::RecordEventResponse>, Status> {
+        self.record("RecordRefunded", request).await
     }
 
     async fn cancel_order(
         &self,
         request: Request<v1::CancelOrderRequest>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        self.record("CancelOrder", request, |message| {
-            Wanted::parse(&message.order_id, &message.request_id, |faults| {
-                let reason = faults.check("reason", Text::optional(&message.reason))?;
-                Some(Command::Cancel { reason })
-            })
-        })
-        .await
+        self.record("CancelOrder", request).await
+    }
+
+    async fn request_return(
+        &self,
+        request: Request<v1::RequestReturnRequest>,
+    ) -> Result<Response<v1::RecordEventResponse>, Status> {
+        self.record("RequestReturn", request).await
+    }
+
+    async fn get_order_history(
+        &self,
+        _request: Request<v1::GetOrderHistoryRequest>,
+    ) -> Result<Response<v1::GetOrderHistoryResponse>, Status> {
+        Err(Status::unimplemented("GetOrderHistory"))
+    }
+
+    async fn list_orders(
+        &self,
+        _request: Request<v1::ListOrdersRequest>,
+    ) -> Result<Response<v1::ListOrdersResponse>, Status> {
+        Err(Status::unimplemented("ListOrders"))
+    }
+
+    async fn search_orders(
+        &self,
+        _request: Request<v1::SearchOrdersRequest>,
+    ) -> Result<Response<v1::SearchOrdersResponse>, Status> {
+        Err(Status::unimplemented("SearchOrders"))
+    }
+
+    type WatchOrderStream = futures::stream::Empty<Result<v1::WatchOrderResponse, Status>>;
+
+    async fn watch_order(
+        &self,
+        _request: Request<v1::WatchOrderRequest>,
+    ) -> Result<Response<Self::WatchOrderStream>, Status> {
+        Err(Status::unimplemented("WatchOrder"))
+    }
+
+    type WatchOrdersStream = futures::stream::Empty<Result<v1::WatchOrdersResponse, Status>>;
+
+    async fn watch_orders(
+        &self,
+        _request: Request<v1::WatchOrdersRequest>,
+    ) -> Result<Response<Self::WatchOrdersStream>, Status> {
+        Err(Status::unimplemented("WatchOrders"))
     }
 }

@@ -146,5 +146,6 @@ fn order() -> v1::PlaceOrderRequest {
             }),
             labels: BTreeMap::new(),
         }),
+        ..Default::default()
     }
 }

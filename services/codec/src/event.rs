@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use events::{Event, EventBody, EventId, Fingerprint, MinorUnits, Money, OrderId, Parcel, Text};
+use events::{
+    Event, EventBody, EventId, Fingerprint, MinorUnits, Money, OrderId, Parcel, Pieces, Text,
+    Version,
+};
 use prost::Message as _;
 use proto::v1::{self, order_event::Body};
 use uuid::Uuid;
@@ -23,7 +26,7 @@ pub fn new_event(
     body: EventBody,
 ) -> Event {
     let fingerprint = fingerprint(&body);
-    Event { id, order_id, occurred_at, actor, fingerprint, body }
+    Event { id, order_id, occurred_at, actor, expected_version: None, fingerprint, body }
 }
 
 /// The first 8 bytes of BLAKE3 over the body as encoded here, whoever encoded it first.
@@ -44,6 +47,7 @@ pub fn encode_event(event: &Event) -> Bytes {
         order_id: event.order_id.to_string(),
         occurred_at: Some(time::to_proto(event.occurred_at)),
         actor: optional(event.actor.as_ref()),
+        expected_version: event.expected_version.map_or(0, Version::get),
         body: Some(encode_body(&event.body)),
     }
     .encode_to_vec()
@@ -72,10 +76,18 @@ pub fn decode_event(value: &[u8]) -> Result<Event, DecodeError> {
         (Some(id), Some(order_id), Some(occurred_at), Some(actor), Some(body))
             if faults.is_empty() =>
         {
-            Ok(new_event(EventId::new(id), OrderId::new(order_id), occurred_at, actor, body))
+            let event =
+                new_event(EventId::new(id), OrderId::new(order_id), occurred_at, actor, body);
+            Ok(Event { expected_version: decode_version(message.expected_version), ..event })
         }
         _ => Err(faults.into()),
     }
+}
+
+/// Parses a version that may be left out, which 0 stands for.
+#[must_use]
+pub fn decode_version(version: u64) -> Option<Version> {
+    (version > 0).then(|| Version::new(version))
 }
 
 fn uuid(text: &str) -> Result<Uuid, &'static str> {
@@ -104,9 +116,10 @@ fn encode_body(body: &EventBody) -> Body {
             Body::PaymentDeclined(v1::PaymentDeclined { reason: optional(reason.as_ref()) })
         }
         EventBody::PreparationStarted => Body::PreparationStarted(v1::PreparationStarted {}),
-        EventBody::OrderShipped(parcel) => {
-            Body::OrderShipped(v1::OrderShipped { parcel: Some(encode_parcel(parcel)) })
-        }
+        EventBody::OrderShipped { parcel, pieces } => Body::OrderShipped(v1::OrderShipped {
+            parcel: Some(encode_parcel(parcel)),
+            lines: encode_pieces(pieces),
+        }),
         EventBody::OrderDelivered => Body::OrderDelivered(v1::OrderDelivered {}),
         EventBody::DeliveryFailed { reason } => {
             Body::DeliveryFailed(v1::DeliveryFailed { reason: optional(reason.as_ref()) })
@@ -115,14 +128,20 @@ fn encode_body(body: &EventBody) -> Body {
         EventBody::OrderCancelled { reason } => {
             Body::OrderCancelled(v1::OrderCancelled { reason: optional(reason.as_ref()) })
         }
-        EventBody::ReturnRequested { reason } => {
-            Body::ReturnRequested(v1::ReturnRequested { reason: optional(reason.as_ref()) })
+        EventBody::ReturnRequested { reason, pieces } => {
+            Body::ReturnRequested(v1::ReturnRequested {
+                reason: optional(reason.as_ref()),
+                lines: encode_pieces(pieces),
+            })
         }
-        EventBody::OrderReturned => Body::OrderReturned(v1::OrderReturned {}),
-        EventBody::PaymentRefunded { amount, reference } => {
+        EventBody::OrderReturned { pieces } => {
+            Body::OrderReturned(v1::OrderReturned { lines: encode_pieces(pieces) })
+        }
+        EventBody::PaymentRefunded { amount, reference, pieces } => {
             Body::PaymentRefunded(v1::PaymentRefunded {
                 amount: Some(encode_money(*amount)),
                 reference: optional(reference.as_ref()),
+                lines: encode_pieces(pieces),
             })
         }
     }
@@ -153,11 +172,11 @@ fn decode_body(body: &Body, faults: &mut Violations) -> Option<EventBody> {
             reason: faults.check("payment_declined.reason", Text::optional(&declined.reason))?,
         },
         Body::PreparationStarted(_) => EventBody::PreparationStarted,
-        Body::OrderShipped(shipped) => EventBody::OrderShipped(decode_parcel(
-            "order_shipped.parcel",
-            shipped.parcel.as_ref(),
-            faults,
-        )?),
+        Body::OrderShipped(shipped) => {
+            let parcel = decode_parcel("order_shipped.parcel", shipped.parcel.as_ref(), faults);
+            let pieces = decode_pieces("order_shipped.lines", &shipped.lines, faults);
+            EventBody::OrderShipped { parcel: parcel?, pieces: pieces? }
+        }
         Body::OrderDelivered(_) => EventBody::OrderDelivered,
         Body::DeliveryFailed(failed) => EventBody::DeliveryFailed {
             reason: faults.check("delivery_failed.reason", Text::optional(&failed.reason))?,
@@ -166,15 +185,20 @@ fn decode_body(body: &Body, faults: &mut Violations) -> Option<EventBody> {
         Body::OrderCancelled(cancelled) => EventBody::OrderCancelled {
             reason: faults.check("order_cancelled.reason", Text::optional(&cancelled.reason))?,
         },
-        Body::ReturnRequested(requested) => EventBody::ReturnRequested {
-            reason: faults.check("return_requested.reason", Text::optional(&requested.reason))?,
+        Body::ReturnRequested(requested) => {
+            let reason = faults.check("return_requested.reason", Text::optional(&requested.reason));
+            let pieces = decode_pieces("return_requested.lines", &requested.lines, faults);
+            EventBody::ReturnRequested { reason: reason?, pieces: pieces? }
+        }
+        Body::OrderReturned(returned) => EventBody::OrderReturned {
+            pieces: decode_pieces("order_returned.lines", &returned.lines, faults)?,
         },
-        Body::OrderReturned(_) => EventBody::OrderReturned,
         Body::PaymentRefunded(refunded) => {
             let amount = decode_money("payment_refunded.amount", refunded.amount.as_ref(), faults);
             let reference =
                 faults.check("payment_refunded.reference", Text::optional(&refunded.reference));
-            EventBody::PaymentRefunded { amount: amount?, reference: reference? }
+            let pieces = decode_pieces("payment_refunded.lines", &refunded.lines, faults);
+            EventBody::PaymentRefunded { amount: amount?, reference: reference?, pieces: pieces? }
         }
     })
 }
@@ -196,6 +220,19 @@ pub fn decode_money(
     let currency = faults.check(format!("{field}.currency_code"), currency(&money.currency_code));
     let amount = faults.check(format!("{field}.minor_units"), MinorUnits::new(money.minor_units));
     Some(Money { amount: amount?, currency: currency? })
+}
+
+fn encode_pieces(pieces: &Pieces) -> Vec<v1::LineQuantity> {
+    pieces.iter().map(|(line, quantity)| v1::LineQuantity { line, quantity }).collect()
+}
+
+/// Parses lines and quantities, of which there may be none; faults are noted under `field`.
+pub fn decode_pieces(
+    field: &str,
+    lines: &[v1::LineQuantity],
+    faults: &mut Violations,
+) -> Option<Pieces> {
+    faults.check(field, Pieces::new(lines.iter().map(|line| (line.line, line.quantity))))
 }
 
 pub(crate) fn encode_parcel(parcel: &Parcel) -> v1::Parcel {

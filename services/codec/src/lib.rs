@@ -12,7 +12,10 @@ mod time;
 mod violations;
 
 pub use details::{decode_details, encode_details};
-pub use event::{decode_event, decode_money, decode_parcel, encode_event, fingerprint, new_event};
+pub use event::{
+    decode_event, decode_money, decode_parcel, decode_pieces, decode_version, encode_event,
+    fingerprint, new_event,
+};
 pub use headers::{ce_type, event_record, state_change_record};
 pub use snapshot::{decode_snapshot, encode_snapshot, order_to_proto, state_to_proto};
 pub use state_change::{StateChange, StateChangeOutcome, decode_state_change, encode_state_change};

@@ -1,7 +1,10 @@
 //! Snapshots, between the stores' bytes and the domain.
 
 use bytes::Bytes;
-use events::{EventId, Fingerprint, MinorUnits, Order, OrderId, Recorded, State, Text, Version};
+use events::{
+    EventId, Fingerprint, LineProgress, MinorUnits, Order, OrderDetails, OrderId, Recorded, State,
+    Text, Version,
+};
 use prost::Message as _;
 use proto::v1;
 use uuid::Uuid;
@@ -78,6 +81,7 @@ pub fn order_to_proto(order: &Order) -> v1::Order {
         anomalies: order.anomalies,
         placed_at: Some(time::to_proto(order.placed_at)),
         updated_at: Some(time::to_proto(order.updated_at)),
+        progress: order.progress.iter().copied().map(encode_progress).collect(),
     }
 }
 
@@ -110,6 +114,7 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         None => Some(None),
     };
     let cancel_reason = faults.check("order.cancel_reason", Text::optional(&order.cancel_reason));
+    let progress = faults.check("order.progress", decode_progress(order, details.as_deref()));
     let instant = |at| time::from_proto(at).ok_or("must be an instant");
     let placed_at = faults.check("order.placed_at", instant(order.placed_at.as_ref()));
     let updated_at = faults.check("order.updated_at", instant(order.updated_at.as_ref()));
@@ -121,12 +126,42 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         captured: captured?,
         refunded: refunded?,
         parcel: parcel?,
+        progress: progress?,
         cancel_reason: cancel_reason?,
         anomalies: order.anomalies,
         placed_at: placed_at?,
         updated_at: updated_at?,
         recorded: Vec::new(),
     })
+}
+
+const fn encode_progress(line: LineProgress) -> v1::LineProgress {
+    let LineProgress { shipped, return_requested, returned, refunded } = line;
+    v1::LineProgress { shipped, return_requested, returned, refunded }
+}
+
+fn decode_progress(
+    order: &v1::Order,
+    details: Option<&OrderDetails>,
+) -> Result<Vec<LineProgress>, &'static str> {
+    let lines = details.map_or(&[][..], OrderDetails::lines);
+    if order.progress.is_empty() || details.is_none() {
+        return Ok(Vec::new());
+    }
+    if order.progress.len() != lines.len() {
+        return Err("must be as many as the order has lines");
+    }
+    let rows = order.progress.iter().zip(lines).map(|(progress, line)| {
+        let &v1::LineProgress { shipped, return_requested, returned, refunded } = progress;
+        let ordered = line.quantity.get();
+        let possible = returned <= return_requested
+            && return_requested <= shipped
+            && shipped <= ordered
+            && refunded <= ordered;
+        let progress = LineProgress { shipped, return_requested, returned, refunded };
+        possible.then_some(progress).ok_or("must be at most what came before")
+    });
+    rows.collect()
 }
 
 /// The wire's name of a state.

@@ -1,7 +1,9 @@
 //! The pure part: which timers an order has where it stands, and which event a timer stands for.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use events::{Currency, Event, EventBody, EventId, MinorUnits, Money, Order, Parcel, State, Text};
+use events::{
+    Currency, Event, EventBody, EventId, MinorUnits, Money, Order, Parcel, Pieces, State, Text,
+};
 use ports::{Timer, TimerKey, TimerKind};
 
 use crate::Settings;
@@ -72,7 +74,9 @@ fn body(timer: &Timer) -> Result<EventBody, &'static str> {
     Ok(match timer.key.kind {
         TimerKind::Pay => EventBody::PaymentCaptured { amount: amount(timer)?, reference: None },
         TimerKind::Prepare => EventBody::PreparationStarted,
-        TimerKind::Ship => EventBody::OrderShipped(parcel(timer)?),
+        TimerKind::Ship => {
+            EventBody::OrderShipped { parcel: parcel(timer)?, pieces: Pieces::default() }
+        }
         TimerKind::Deliver => EventBody::OrderDelivered,
         TimerKind::Complete => EventBody::OrderCompleted,
         TimerKind::CancelUnpaid => {

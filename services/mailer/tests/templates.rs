@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use codec::StateChange;
-use events::{Currency, Event, EventBody, Locale, Money, OrderDetails, State};
+use events::{Currency, Event, EventBody, Locale, Money, OrderDetails, Pieces, State};
 use mailer::Renderer;
 use ports::Mail;
 use testkit::sample;
@@ -34,14 +34,22 @@ fn change_into(state: State, details: OrderDetails) -> StateChange {
         }
         State::Cancelled => events.extend([captured, sample::cancelled(id)]),
         State::ReturnRequested => {
-            let requested = last(EventBody::ReturnRequested { reason: None });
+            let requested =
+                last(EventBody::ReturnRequested { reason: None, pieces: Pieces::default() });
             events.extend(sent.into_iter().chain([delivered, requested]));
         }
         State::Returned => {
-            events.extend(sent.into_iter().chain([undelivered, last(EventBody::OrderReturned)]));
+            events.extend(sent.into_iter().chain([
+                undelivered,
+                last(EventBody::OrderReturned { pieces: Pieces::default() }),
+            ]));
         }
         State::Refunded => {
-            let refunded = EventBody::PaymentRefunded { amount: total, reference: None };
+            let refunded = EventBody::PaymentRefunded {
+                amount: total,
+                reference: None,
+                pieces: Pieces::default(),
+            };
             events.extend([captured, last(refunded)]);
         }
     }

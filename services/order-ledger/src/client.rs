@@ -56,33 +56,66 @@ pub(crate) async fn run(args: &ClientArgs, verb: OrderVerb) -> Result<ExitCode, 
     let recorded = match verb {
         OrderVerb::Place { file } => return place(&mut client, &file).await,
         OrderVerb::Get { order_id } => {
-            let response = client.get_order(v1::GetOrderRequest { order_id }).await;
+            let response =
+                client.get_order(v1::GetOrderRequest { order_id, ..Default::default() }).await;
             let order = response.map_err(refused)?.into_inner().order.unwrap_or_default();
             writeln!(io::stdout(), "{}", table::order(&order))?;
             return Ok(ExitCode::SUCCESS);
         }
         OrderVerb::Pay { order_id, reference } => {
             let amount = None;
-            let request =
-                v1::RecordPaymentCapturedRequest { order_id, request_id, amount, reference };
+            let request = v1::RecordPaymentCapturedRequest {
+                order_id,
+                request_id,
+                amount,
+                reference,
+                ..Default::default()
+            };
             client.record_payment_captured(request).await
         }
         OrderVerb::Prepare { order_id } => {
-            let request = v1::RecordPreparationStartedRequest { order_id, request_id };
+            let request =
+                v1::RecordPreparationStartedRequest { order_id, request_id, ..Default::default() };
             client.record_preparation_started(request).await
         }
         OrderVerb::Ship { order_id, carrier, tracking_number } => {
             let parcel = Some(v1::Parcel { carrier, tracking_number });
-            client.record_shipped(v1::RecordShippedRequest { order_id, request_id, parcel }).await
+            client
+                .record_shipped(v1::RecordShippedRequest {
+                    order_id,
+                    request_id,
+                    parcel,
+                    ..Default::default()
+                })
+                .await
         }
         OrderVerb::Deliver { order_id } => {
-            client.record_delivered(v1::RecordDeliveredRequest { order_id, request_id }).await
+            client
+                .record_delivered(v1::RecordDeliveredRequest {
+                    order_id,
+                    request_id,
+                    ..Default::default()
+                })
+                .await
         }
         OrderVerb::Complete { order_id } => {
-            client.record_completed(v1::RecordCompletedRequest { order_id, request_id }).await
+            client
+                .record_completed(v1::RecordCompletedRequest {
+                    order_id,
+                    request_id,
+                    ..Default::default()
+                })
+                .await
         }
         OrderVerb::Cancel { order_id, reason } => {
-            client.cancel_order(v1::CancelOrderRequest { order_id, request_id, reason }).await
+            client
+                .cancel_order(v1::CancelOrderRequest {
+                    order_id,
+                    request_id,
+                    reason,
+                    ..Default::default()
+                })
+                .await
         }
     };
     let recorded = recorded.map_err(refused)?.into_inner();

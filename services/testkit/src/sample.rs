@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use codec::{StateChange, StateChangeOutcome};
 use events::{
     Currency, Customer, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits, Money,
-    Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Text, fold,
+    Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Pieces, Text, fold,
 };
 use ports::{Offset, Partition, Position};
 
@@ -143,7 +143,7 @@ pub fn preparation_started(order_id: OrderId) -> Event {
 #[must_use]
 pub fn shipped(order_id: OrderId) -> Event {
     let parcel = Parcel { carrier: text("Chilexpress"), tracking_number: text("CX-1") };
-    event(order_id, 3, EventBody::OrderShipped(parcel))
+    event(order_id, 3, EventBody::OrderShipped { parcel, pieces: Pieces::default() })
 }
 
 /// Step 4.

@@ -48,7 +48,7 @@ async fn servers_that_are_away_tell_to_come_back() {
     assert_retryable(&status, Code::Unavailable);
     system.log.turns(Mood::Works);
     system.store.is_away(true);
-    let request = proto::v1::GetOrderRequest { order_id };
+    let request = proto::v1::GetOrderRequest { order_id, ..Default::default() };
     let status = system.ledger().get_order(request).await.unwrap_err();
     assert_retryable(&status, Code::Unavailable);
     // Placing needs no store.

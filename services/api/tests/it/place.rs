@@ -12,7 +12,7 @@ use crate::system::{System, bad_fields, order};
 async fn a_placed_order_can_be_read_at_once() {
     let system = System::start().await;
     let order_id = system.placed().await;
-    let request = v1::GetOrderRequest { order_id: order_id.clone() };
+    let request = v1::GetOrderRequest { order_id: order_id.clone(), ..Default::default() };
     let got = system.ledger().get_order(request).await.unwrap().into_inner().order.unwrap();
     assert_eq!(got.order_id, order_id);
     assert_eq!(got.version, 1);
@@ -112,12 +112,12 @@ async fn a_repeated_request_places_one_order() {
 async fn an_order_that_no_one_placed_is_not_found() {
     let system = System::start().await;
     let order_id = sample::order_id(404).to_string();
-    let request = v1::GetOrderRequest { order_id: order_id.clone() };
+    let request = v1::GetOrderRequest { order_id: order_id.clone(), ..Default::default() };
     let status = system.ledger().get_order(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound, "{status}");
     assert_eq!(status.get_details_resource_info().unwrap().resource_name, order_id);
 
-    let request = v1::GetOrderRequest { order_id: "7".to_owned() };
+    let request = v1::GetOrderRequest { order_id: "7".to_owned(), ..Default::default() };
     let status = system.ledger().get_order(request).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["order_id"]);
     system.stop().await;

@@ -15,11 +15,15 @@ fn parcel() -> Option<v1::Parcel> {
 
 fn ship(order_id: &str, request_id: &str) -> v1::RecordShippedRequest {
     let (order_id, request_id) = (order_id.to_owned(), request_id.to_owned());
-    v1::RecordShippedRequest { order_id, request_id, parcel: parcel() }
+    v1::RecordShippedRequest { order_id, request_id, parcel: parcel(), ..Default::default() }
 }
 
 fn prepare(order_id: &str) -> v1::RecordPreparationStartedRequest {
-    v1::RecordPreparationStartedRequest { order_id: order_id.to_owned(), request_id: String::new() }
+    v1::RecordPreparationStartedRequest {
+        order_id: order_id.to_owned(),
+        request_id: String::new(),
+        ..Default::default()
+    }
 }
 
 fn pay(order_id: &str, request_id: &str, amount: Option<i64>) -> v1::RecordPaymentCapturedRequest {
@@ -29,6 +33,7 @@ fn pay(order_id: &str, request_id: &str, amount: Option<i64>) -> v1::RecordPayme
         amount: amount
             .map(|minor_units| v1::Money { currency_code: "CLP".to_owned(), minor_units }),
         reference: "tx-1".to_owned(),
+        ..Default::default()
     }
 }
 
@@ -37,6 +42,7 @@ fn cancel(order_id: &str, request_id: &str) -> v1::CancelOrderRequest {
         order_id: order_id.to_owned(),
         request_id: request_id.to_owned(),
         reason: "changed my mind".to_owned(),
+        ..Default::default()
     }
 }
 
@@ -60,10 +66,14 @@ async fn an_order_goes_through_its_life_one_call_after_the_other() {
     ledger.record_payment_captured(pay(&order_id, "", None)).await.unwrap();
     ledger.record_preparation_started(prepare(&order_id)).await.unwrap();
     ledger.record_shipped(ship(&order_id, "")).await.unwrap();
-    let delivered =
-        v1::RecordDeliveredRequest { order_id: order_id.clone(), request_id: request_id.clone() };
+    let delivered = v1::RecordDeliveredRequest {
+        order_id: order_id.clone(),
+        request_id: request_id.clone(),
+        ..Default::default()
+    };
     ledger.record_delivered(delivered).await.unwrap();
-    let completed = v1::RecordCompletedRequest { order_id: order_id.clone(), request_id };
+    let completed =
+        v1::RecordCompletedRequest { order_id: order_id.clone(), request_id, ..Default::default() };
     let recorded = ledger.record_completed(completed).await.unwrap().into_inner();
     assert_eq!(recorded.order_id, order_id);
     assert!(recorded.position.is_some());
@@ -169,6 +179,7 @@ async fn every_bad_field_is_named_at_once() {
         order_id: "7".to_owned(),
         request_id: "r".repeat(129),
         parcel: Some(v1::Parcel::default()),
+        ..Default::default()
     };
     let status = system.ledger().record_shipped(request).await.unwrap_err();
     let expected = ["order_id", "parcel.carrier", "parcel.tracking_number", "request_id"];

@@ -118,7 +118,7 @@ impl System {
     /// The order once everything acknowledged is folded.
     pub(crate) async fn folded(&self, order_id: &str) -> v1::Order {
         self.caught_up().await;
-        let request = v1::GetOrderRequest { order_id: order_id.to_owned() };
+        let request = v1::GetOrderRequest { order_id: order_id.to_owned(), ..Default::default() };
         self.ledger().get_order(request).await.unwrap().into_inner().order.unwrap()
     }
 
@@ -177,6 +177,7 @@ pub(crate) fn order(request_id: &str) -> v1::PlaceOrderRequest {
     v1::PlaceOrderRequest {
         request_id: request_id.to_owned(),
         details: Some(codec::encode_details(&sample::details())),
+        ..Default::default()
     }
 }
 

@@ -6,11 +6,16 @@ use chrono::{DateTime, Utc};
 use codec::{StateChange, StateChangeOutcome};
 use events::{
     Currency, Customer, Email, Event, EventBody, EventId, EventKind, Fingerprint, Labels, Line,
-    Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Recorded, Rejection,
-    State, Text, Version,
+    LineProgress, Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Pieces,
+    Recorded, Rejection, State, Text, Version,
 };
 use ports::{Offset, Partition, Position};
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+    sample::select,
+};
 use uuid::Uuid;
 
 fn text<const MAX: usize>() -> impl Strategy<Value = Text<MAX>> + Clone {
@@ -76,32 +81,43 @@ pub(crate) fn details() -> impl Strategy<Value = OrderDetails> {
     )
 }
 
+fn pieces() -> impl Strategy<Value = Pieces> {
+    btree_map(1..=u32::MAX, 1..=u32::MAX, 0..4).prop_map(|lines| Pieces::new(lines).unwrap())
+}
+
 fn body() -> impl Strategy<Value = EventBody> {
-    let bare = vec![
-        EventBody::PreparationStarted,
-        EventBody::OrderDelivered,
-        EventBody::OrderCompleted,
-        EventBody::OrderReturned,
-    ];
+    let bare =
+        vec![EventBody::PreparationStarted, EventBody::OrderDelivered, EventBody::OrderCompleted];
     prop_oneof![
         4 => details().prop_map(|details| EventBody::OrderPlaced(Box::new(details))),
         2 => (money(), option::of(text()))
             .prop_map(|(amount, reference)| EventBody::PaymentCaptured { amount, reference }),
         2 => (money(), option::of(text()))
-            .prop_map(|(amount, reference)| EventBody::PaymentRefunded { amount, reference }),
+            .prop_flat_map(|(amount, reference)| {
+                pieces().prop_map(move |pieces| EventBody::PaymentRefunded {
+                    amount,
+                    reference: reference.clone(),
+                    pieces,
+                })
+            }),
         1 => option::of(text()).prop_map(|reason| EventBody::PaymentDeclined { reason }),
         1 => option::of(text()).prop_map(|reason| EventBody::DeliveryFailed { reason }),
         1 => option::of(text()).prop_map(|reason| EventBody::OrderCancelled { reason }),
-        1 => option::of(text()).prop_map(|reason| EventBody::ReturnRequested { reason }),
-        1 => parcel().prop_map(EventBody::OrderShipped),
+        1 => (option::of(text()), pieces())
+            .prop_map(|(reason, pieces)| EventBody::ReturnRequested { reason, pieces }),
+        1 => pieces().prop_map(|pieces| EventBody::OrderReturned { pieces }),
+        1 => (parcel(), pieces())
+            .prop_map(|(parcel, pieces)| EventBody::OrderShipped { parcel, pieces }),
         2 => select(bare),
     ]
 }
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    (uuid(), uuid(), instant(), option::of(text()), body()).prop_map(
-        |(id, order, at, actor, body)| {
-            codec::new_event(EventId::new(id), OrderId::new(order), at, actor, body)
+    let version = option::of((1..=u64::MAX).prop_map(Version::new));
+    (uuid(), uuid(), instant(), option::of(text()), version, body()).prop_map(
+        |(id, order, at, actor, expected_version, body)| Event {
+            expected_version,
+            ..codec::new_event(EventId::new(id), OrderId::new(order), at, actor, body)
         },
     )
 }
@@ -121,6 +137,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
         .prop_map(|((id, state, details, (captured, refunded), recorded), rest)| {
             let (parcel, cancel_reason, anomalies, (placed_at, updated_at)) = rest;
             let captured = part(details.total(), captured);
+            let progress = if anomalies % 2 == 0 { Vec::new() } else { progress(&details) };
             Order {
                 id: OrderId::new(id),
                 version: Version::new(u64::try_from(recorded.len()).unwrap()),
@@ -129,6 +146,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 captured,
                 refunded: part(captured, refunded),
                 parcel,
+                progress,
                 cancel_reason,
                 anomalies,
                 placed_at,
@@ -136,6 +154,21 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 recorded,
             }
         })
+}
+
+/// Every line in another stage.
+fn progress(details: &OrderDetails) -> Vec<LineProgress> {
+    let stage = |(n, line): (usize, &Line)| {
+        let quantity = line.quantity.get();
+        let up_to = |stage| if n >= stage { quantity } else { quantity / 2 };
+        LineProgress {
+            shipped: quantity,
+            return_requested: up_to(2),
+            returned: up_to(2) / 2,
+            refunded: up_to(1),
+        }
+    };
+    details.lines().iter().enumerate().map(stage).collect()
 }
 
 /// About so much of an amount.

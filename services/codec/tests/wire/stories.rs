@@ -1,6 +1,8 @@
 //! The lives of a few orders; together they have an event of every kind, with every optional field given and left out.
 
-use events::{Currency, Customer, Event, EventBody, Money, OrderDetails, OrderId, Parcel};
+use events::{
+    Currency, Customer, Event, EventBody, Money, OrderDetails, OrderId, Parcel, Pieces, Version,
+};
 use testkit::sample::{
     self, captured, completed, delivered, details, details_with, email, event, minor, order_id,
     placed, placed_with, preparation_started, shipped, text,
@@ -13,6 +15,7 @@ pub(crate) fn stories() -> Vec<(&'static str, Vec<Event>)> {
         ("returned", returned(order_id(2))),
         ("cancelled", cancelled(order_id(3))),
         ("rejected", rejected(order_id(4))),
+        ("in-parts", in_parts(order_id(5))),
     ]
 }
 
@@ -32,29 +35,44 @@ fn clp(amount: i64) -> Money {
     Money { amount: minor(amount), currency: Currency::CLP }
 }
 
+fn parcel(number: &str) -> Parcel {
+    Parcel { carrier: text("Chilexpress"), tracking_number: text(number) }
+}
+
+fn whole() -> Pieces {
+    Pieces::default()
+}
+
+fn pieces(lines: &[(u32, u32)]) -> Pieces {
+    Pieces::new(lines.iter().copied()).unwrap()
+}
+
 fn returned(order: OrderId) -> Vec<Event> {
     let total = details().total().get();
-    let parcel = |number| Parcel { carrier: text("Chilexpress"), tracking_number: text(number) };
     let declined = EventBody::PaymentDeclined { reason: Some(text("insufficient funds")) };
     let part = EventBody::PaymentCaptured { amount: clp(1_000), reference: None };
     let rest =
         EventBody::PaymentCaptured { amount: clp(total - 1_000), reference: Some(text("tx-2")) };
     let failed = EventBody::DeliveryFailed { reason: Some(text("no one at home")) };
-    let wanted = EventBody::ReturnRequested { reason: Some(text("chipped\nand cracked")) };
-    let first = EventBody::PaymentRefunded { amount: clp(970), reference: None };
-    let second =
-        EventBody::PaymentRefunded { amount: clp(total - 970), reference: Some(text("rf-2")) };
+    let wanted =
+        EventBody::ReturnRequested { reason: Some(text("chipped\nand cracked")), pieces: whole() };
+    let first = EventBody::PaymentRefunded { amount: clp(970), reference: None, pieces: whole() };
+    let second = EventBody::PaymentRefunded {
+        amount: clp(total - 970),
+        reference: Some(text("rf-2")),
+        pieces: whole(),
+    };
     let rest = [
         declined,
         part,
         rest,
         EventBody::PreparationStarted,
-        EventBody::OrderShipped(parcel("CX-1")),
+        EventBody::OrderShipped { parcel: parcel("CX-1"), pieces: whole() },
         failed,
-        EventBody::OrderShipped(parcel("CX-2")),
+        EventBody::OrderShipped { parcel: parcel("CX-2"), pieces: whole() },
         EventBody::OrderDelivered,
         wanted,
-        EventBody::OrderReturned,
+        EventBody::OrderReturned { pieces: whole() },
         first,
         second,
     ];
@@ -77,12 +95,37 @@ fn rejected(order: OrderId) -> Vec<Event> {
         placed(order),
         delivered(order),
         event(order, 10, EventBody::DeliveryFailed { reason: None }),
-        event(order, 11, EventBody::ReturnRequested { reason: None }),
-        event(order, 12, EventBody::OrderReturned),
+        event(order, 11, EventBody::ReturnRequested { reason: None, pieces: whole() }),
+        event(order, 12, EventBody::OrderReturned { pieces: whole() }),
         completed(order),
         captured(order),
         preparation_started(order),
         shipped(order),
         event(order, 13, EventBody::OrderCancelled { reason: Some(text("too late")) }),
     ]
+}
+
+/// Two parcels, one piece back and paid for, each event meant for the version it finds; the last one is not.
+fn in_parts(order: OrderId) -> Vec<Event> {
+    let money_back = EventBody::PaymentRefunded {
+        amount: clp(15_990),
+        reference: None,
+        pieces: pieces(&[(1, 1)]),
+    };
+    let bodies = [
+        EventBody::PreparationStarted,
+        EventBody::OrderShipped { parcel: parcel("CX-1"), pieces: pieces(&[(1, 1)]) },
+        EventBody::PaymentCaptured { amount: clp(details().total().get()), reference: None },
+        EventBody::OrderShipped { parcel: parcel("CX-2"), pieces: pieces(&[(1, 1), (2, 1)]) },
+        EventBody::OrderDelivered,
+        EventBody::ReturnRequested { reason: None, pieces: pieces(&[(1, 1)]) },
+        EventBody::OrderReturned { pieces: pieces(&[(1, 1)]) },
+        money_back,
+        EventBody::OrderCompleted,
+    ];
+    let later = (1..).zip(bodies).map(|(step, body)| {
+        let expected_version = Some(Version::new(u64::from(step).min(8)));
+        Event { expected_version, ..event(order, step, body) }
+    });
+    std::iter::once(placed(order)).chain(later).collect()
 }

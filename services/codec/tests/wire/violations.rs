@@ -118,6 +118,7 @@ fn every_bad_field_around_an_event_is_named_at_once() {
         order_id: order_id(1).to_string().to_uppercase(),
         occurred_at: Some(prost_types::Timestamp { seconds: 0, nanos: -1 }),
         actor: "\0".to_owned(),
+        expected_version: 0,
         body: Some(Body::OrderPlaced(v1::OrderPlaced { details: None })),
     };
     let Err(DecodeError::Invalid(violations)) = decode_event(&message.encode_to_vec()) else {
@@ -151,7 +152,7 @@ fn every_bad_field_of_what_happened_is_named_at_once() {
     };
     let captured = v1::PaymentCaptured { amount: bad_money.clone(), reference: long(201) };
     assert_eq!(faults_of_event(Body::PaymentCaptured(captured)), money_faults("payment_captured"));
-    let refunded = v1::PaymentRefunded { amount: bad_money, reference: long(201) };
+    let refunded = v1::PaymentRefunded { amount: bad_money, reference: long(201), lines: vec![] };
     assert_eq!(faults_of_event(Body::PaymentRefunded(refunded)), money_faults("payment_refunded"));
     let nothing = v1::PaymentCaptured { amount: None, reference: String::new() };
     assert_eq!(
@@ -165,21 +166,37 @@ fn every_bad_field_of_what_happened_is_named_at_once() {
         (Body::PaymentDeclined(v1::PaymentDeclined { reason: reason.clone() }), "payment_declined"),
         (Body::DeliveryFailed(v1::DeliveryFailed { reason: reason.clone() }), "delivery_failed"),
         (Body::OrderCancelled(v1::OrderCancelled { reason: reason.clone() }), "order_cancelled"),
-        (Body::ReturnRequested(v1::ReturnRequested { reason }), "return_requested"),
+        (Body::ReturnRequested(v1::ReturnRequested { reason, lines: vec![] }), "return_requested"),
     ] {
         assert_eq!(faults_of_event(body), [format!("{field}.reason: {too_long}")]);
     }
 
     let parcel = v1::Parcel { carrier: String::new(), tracking_number: long(101) };
     assert_eq!(
-        faults_of_event(Body::OrderShipped(v1::OrderShipped { parcel: Some(parcel) })),
+        faults_of_event(Body::OrderShipped(v1::OrderShipped {
+            parcel: Some(parcel),
+            lines: vec![]
+        })),
         [
             "order_shipped.parcel.carrier: must not be empty",
             "order_shipped.parcel.tracking_number: must have at most 100 characters, has 101",
         ]
     );
-    let lost = faults_of_event(Body::OrderShipped(v1::OrderShipped { parcel: None }));
+    let lost =
+        faults_of_event(Body::OrderShipped(v1::OrderShipped { parcel: None, lines: vec![] }));
     assert_eq!(lost, ["order_shipped.parcel: must be given"]);
+
+    let lines = |lines: &[(u32, u32)]| -> Vec<_> {
+        lines.iter().map(|&(line, quantity)| v1::LineQuantity { line, quantity }).collect()
+    };
+    for (bad, fault) in [
+        (lines(&[(0, 1)]), "must name lines from 1"),
+        (lines(&[(1, 0)]), "must have quantities of at least 1"),
+        (lines(&[(2, 1), (2, 1)]), "must name line 2 only once"),
+    ] {
+        let returned = Body::OrderReturned(v1::OrderReturned { lines: bad });
+        assert_eq!(faults_of_event(returned), [format!("order_returned.lines: {fault}")]);
+    }
 
     let mut bad = encode_details(&details());
     bad.region = String::new();
@@ -244,6 +261,18 @@ fn an_order_that_can_not_be_is_told() {
         (
             faults_of_snapshot(&|order| order.captured_minor = -1),
             "order.captured_minor: must not be negative",
+        ),
+        (
+            faults_of_snapshot(&|order| order.progress.truncate(1)),
+            "order.progress: must be as many as the order has lines",
+        ),
+        (
+            faults_of_snapshot(&|order| order.progress[0].shipped += 1),
+            "order.progress: must be at most what came before",
+        ),
+        (
+            faults_of_snapshot(&|order| order.progress[1].returned = 1),
+            "order.progress: must be at most what came before",
         ),
     ] {
         assert_eq!(found, [expected]);

@@ -82,5 +82,6 @@ pub(crate) fn parse_line(line: &str) -> Result<v1::PlaceOrderRequest, OrderFileE
             }),
             labels: order.labels,
         }),
+        ..Default::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{EventBody, OrderId};
+use events::{EventBody, OrderId, Pieces};
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -48,6 +48,7 @@ async fn foreign_records_are_kept_and_counted_and_the_line_goes_on() {
         EventBody::PaymentRefunded {
             amount: events::Money { amount: sample::minor(1), currency: events::Currency::CLP },
             reference: None,
+            pieces: Pieces::default(),
         },
     );
     let refund = codec::encode_event(&refund);

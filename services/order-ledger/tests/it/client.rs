@@ -48,6 +48,7 @@ pub(crate) fn order_of(name: &str, n: usize) -> v1::PlaceOrderRequest {
             }),
             labels: BTreeMap::from([("test".to_owned(), name.to_owned())]),
         }),
+        ..Default::default()
     }
 }
 

@@ -34,7 +34,7 @@ async fn orders_go_through_separate_processes_on_real_servers() {
 
     let mut client = connect(&address).await;
     for id in placed {
-        let request = v1::GetOrderRequest { order_id: id.to_string() };
+        let request = v1::GetOrderRequest { order_id: id.to_string(), ..Default::default() };
         let got = client.get_order(request).await.unwrap().into_inner().order.unwrap();
         assert_eq!(got.version, oracle.orders[&id].order.version.get());
         assert_eq!(got.state, i32::from(codec::state_to_proto(oracle.orders[&id].order.state)));
@@ -72,6 +72,7 @@ async fn place_unary_and_cancel_some(installation: &Installation, address: &str)
                 order_id: response.order_id.clone(),
                 reason: "changed my mind".to_owned(),
                 request_id: format!("cancel-{n}"),
+                ..Default::default()
             };
             // The fulfilment may have shipped it by then: that is for the fold to say.
             _ = client.cancel_order(cancel).await;
