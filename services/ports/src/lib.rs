@@ -20,9 +20,9 @@ pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
 pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
 pub use health::{Health, Reporter};
 pub use log::{
-    Ack, AppendError, EventLog, Group, GroupOffsets, Header, LogError, LogRecord, NewRecord,
-    Offset, Partition, Position, Reader, Revoked, StartOffsets, Subscription, SubscriptionEvent,
-    Topic, TopicSettings,
+    Ack, AppendError, EventLog, Follower, Group, GroupOffsets, Header, LogError, LogRecord,
+    NewRecord, Offset, Partition, Position, Reader, Revoked, StartOffsets, Subscription,
+    SubscriptionEvent, Topic, TopicSettings,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use murmur2::partition_for_key;

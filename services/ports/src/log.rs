@@ -130,6 +130,18 @@ pub enum LogError {
     /// It would lose or reorder history as it is set up; retrying won't help, an operator must act.
     #[error("the event log can't be used: {0}")]
     Unfit(String),
+    /// Reading was to start at a place whose records the log no longer has; start at `first` or later.
+    #[error(
+        "the event log can't be read from offset {asked} of partition {partition}: it begins at {first}"
+    )]
+    Expired {
+        /// In which partition.
+        partition: Partition,
+        /// Where reading was to start or to go on.
+        asked: Offset,
+        /// The first place that is still there.
+        first: Offset,
+    },
 }
 
 /// How to create and check topics.
@@ -195,6 +207,9 @@ pub trait EventLog: Send + Sync {
     /// The same for one partition.
     async fn end_offset(&self, topic: Topic, partition: Partition) -> Result<Offset, LogError>;
 
+    /// Per partition, the first place that is still there: 0 unless the topic expires records.
+    async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError>;
+
     /// Joins a group. Dropping the subscription leaves it.
     async fn subscribe(
         &self,
@@ -211,6 +226,14 @@ pub trait EventLog: Send + Sync {
         from: Offset,
         until: Offset,
     ) -> Result<Box<dyn Reader>, LogError>;
+
+    /// Reads the partitions named, each once, from these offsets on and for as long as the follower is kept, outside
+    /// of any group: every follower sees every record.
+    ///
+    /// # Errors
+    /// [`LogError::Expired`] if a place is before what [`Self::start_offsets`] says: nothing is skipped silently.
+    /// [`LogError::Unfit`] if it is beyond the end, or in a partition that the topic does not have.
+    async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError>;
 }
 
 /// Where a member of a group starts in the partitions it is given.
@@ -283,5 +306,16 @@ impl Drop for Revoked {
 #[async_trait]
 pub trait Reader: Send {
     /// The next records, in order; empty once `until` is reached.
+    async fn next(&mut self) -> Result<Vec<LogRecord>, LogError>;
+}
+
+/// Reads partitions on and on, outside of any group. Dropping it ends that.
+#[async_trait]
+pub trait Follower: Send {
+    /// The next one to 4,096 records, in order per partition. Waits as long as it takes. Cancel-safe.
+    ///
+    /// # Errors
+    /// Any error ends the follower: [`LogError::Expired`] if it was so slow that records expired before it read them,
+    /// [`LogError::Unfit`] if the log can't be read. A log that is merely away is waited for, and logged.
     async fn next(&mut self) -> Result<Vec<LogRecord>, LogError>;
 }

@@ -53,7 +53,7 @@ impl Patience {
             let answer = operation();
             async {
                 match answer.await {
-                    Err(unfit @ LogError::Unfit(_)) => Ok(Err(unfit)),
+                    Err(unfit @ (LogError::Unfit(_) | LogError::Expired { .. })) => Ok(Err(unfit)),
                     Err(away @ LogError::Unavailable(_)) => Err(away),
                     Ok(value) => Ok(Ok(value)),
                 }

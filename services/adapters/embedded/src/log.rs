@@ -1,8 +1,10 @@
 //! The event log: one writer that groups what comes in into one fsync, readers beside it, and groups whose members are
 //! all in this process.
 
+mod cursor;
 mod follow;
 mod group;
+mod member;
 mod pending;
 mod read;
 mod tables;
@@ -19,12 +21,13 @@ use std::{
 
 use async_trait::async_trait;
 use ports::{
-    Ack, AppendError, EventLog, Group, LogError, NewRecord, Offset, Partition, Position, Reader,
-    StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
+    Ack, AppendError, EventLog, Follower, Group, LogError, NewRecord, Offset, Partition, Position,
+    Reader, StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
 };
 use tokio::sync::{oneshot, watch};
 
 use crate::database::{Database, OpenError};
+use cursor::Cursor;
 use group::Groups;
 use pending::{Ends, Pending};
 use write::Writer;
@@ -66,6 +69,10 @@ impl SqliteLog {
             ends,
             groups: Arc::default(),
         })
+    }
+
+    fn cursor(&self, topic: Topic) -> Cursor {
+        Cursor::new(self.database.readers.clone(), topic, self.ends.clone())
     }
 
     fn known_partitions(&self) -> Result<u32, LogError> {
@@ -129,6 +136,11 @@ impl EventLog for SqliteLog {
         end.ok_or_else(|| LogError::Unfit(format!("{} has no partition {partition}", topic.name())))
     }
 
+    async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
+        let ends = self.end_offsets(topic).await?;
+        Ok(ends.into_iter().map(|end| Position { offset: Offset::START, ..end }).collect())
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,
@@ -136,13 +148,8 @@ impl EventLog for SqliteLog {
         start: StartOffsets,
     ) -> Result<Box<dyn Subscription>, LogError> {
         let membership = Groups::join(&self.groups, topic, group, self.known_partitions()?);
-        Ok(Box::new(follow::Follower::new(
-            membership,
-            start,
-            self.database.readers.clone(),
-            self.writer.handle(),
-            self.ends.clone(),
-        )))
+        let (writer, cursor) = (self.writer.handle(), self.cursor(topic));
+        Ok(Box::new(member::Member::new(membership, start, writer, cursor)))
     }
 
     async fn read(
@@ -154,6 +161,12 @@ impl EventLog for SqliteLog {
     ) -> Result<Box<dyn Reader>, LogError> {
         let readers = self.database.readers.clone();
         Ok(Box::new(read::Range { readers, topic, partition, next: from, until }))
+    }
+
+    async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError> {
+        self.known_partitions()?;
+        let tail = follow::Tail::start(self.cursor(topic), &self.ends.borrow(), from)?;
+        Ok(Box::new(tail))
     }
 }
 

@@ -9,6 +9,7 @@ mod assignment;
 mod client;
 mod delivery;
 mod error;
+mod follower;
 mod log;
 mod mailbox;
 mod member;

@@ -4,19 +4,21 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use ports::{
-    Ack, AppendError, EventLog, Group, LogError, NewRecord, Offset, Partition, Position, Reader,
-    StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
+    Ack, AppendError, EventLog, Follower, Group, LogError, NewRecord, Offset, Partition, Position,
+    Reader, StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
 };
 use rdkafka::{
     client::Client,
     consumer::{BaseConsumer, Consumer as _},
     producer::Producer as _,
 };
+use tokio::sync::mpsc;
 
 use crate::{
     assignment::Membership,
     delivery::Deliveries,
     error::{unavailable, unfit_settings},
+    follower::{Following, KafkaFollower},
     mailbox::Mailbox,
     member::Member,
     options::KafkaOptions,
@@ -117,21 +119,18 @@ impl EventLog for KafkaLog {
 
     async fn end_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
         let name = self.names.of(topic).to_owned();
-        self.ask(move |client| {
-            let partitions = (0..topics::partitions(client, &name)?).map(Partition);
-            partitions
-                .map(|partition| {
-                    let offset = topics::end_offset(client, &name, partition)?;
-                    Ok(Position { partition, offset })
-                })
-                .collect()
-        })
-        .await
+        self.ask(move |client| topics::each(client, &name, |bounds| bounds.end)).await
     }
 
     async fn end_offset(&self, topic: Topic, partition: Partition) -> Result<Offset, LogError> {
         let name = self.names.of(topic).to_owned();
-        self.ask(move |client| topics::end_offset(client, &name, partition)).await
+        let bounds = self.ask(move |client| topics::bounds(client, &name, partition)).await?;
+        Ok(bounds.end)
+    }
+
+    async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
+        let name = self.names.of(topic).to_owned();
+        self.ask(move |client| topics::each(client, &name, |bounds| bounds.start)).await
     }
 
     async fn subscribe(
@@ -164,11 +163,8 @@ impl EventLog for KafkaLog {
         };
         let asks = matches!(subscription.start, StartOffsets::External(_));
         let member = Member::new(consumer, Arc::clone(&mailbox), (topic, topic_name), group, asks);
-        let thread = std::thread::Builder::new()
-            .name(format!("kafka-{}", group.name().trim_start_matches("order-ledger.")))
-            .spawn(move || member.run())
-            .map_err(|error| LogError::Unavailable(format!("no thread to read on: {error}")))?;
-        self.threads.keep(mailbox, thread);
+        let name = group.name().trim_start_matches("order-ledger.");
+        self.threads.start(name, move || mailbox.is_closed(), move || member.run())?;
         Ok(Box::new(subscription))
     }
 
@@ -183,6 +179,22 @@ impl EventLog for KafkaLog {
         let reader =
             blocking(move || KafkaReader::open(&options, topic, partition, from, until)).await?;
         Ok(Box::new(reader))
+    }
+
+    async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError> {
+        let partitions = self.partitions(topic).await?;
+        if let Some(unknown) = from.iter().find(|place| place.partition.0 >= partitions) {
+            let (name, unknown) = (self.names.of(topic), unknown.partition);
+            return Err(LogError::Unfit(format!("{name} has no partition {unknown}")));
+        }
+        let (options, from) = (self.options.clone(), from.to_vec());
+        let following = blocking(move || Following::open(&options, topic, &from)).await?;
+        // One batch waits here, another one is read meanwhile.
+        let (sender, batches) = mpsc::channel(1);
+        let weak = sender.downgrade();
+        let is_over = move || weak.upgrade().is_none_or(|sender| sender.is_closed());
+        self.threads.start("follower", is_over, move || following.run(&sender))?;
+        Ok(Box::new(KafkaFollower { batches }))
     }
 }
 

@@ -74,6 +74,7 @@ impl Member {
             if let Err(error) = self.turn() {
                 self.mailbox.die(match error {
                     LogError::Unavailable(why) | LogError::Unfit(why) => why,
+                    expired @ LogError::Expired { .. } => expired.to_string(),
                 });
                 break;
             }

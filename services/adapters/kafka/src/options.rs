@@ -157,6 +157,16 @@ impl KafkaOptions {
         config
     }
 
+    /// For following partitions outside of any group.
+    pub(crate) fn follower(&self) -> ClientConfig {
+        let mut config = self.consumer(&[("statistics.interval.ms", "0")]);
+        config
+            .set("group.id", format!("{}order-ledger.follower", self.topic_prefix))
+            // Nothing is skipped silently, not even what is derived.
+            .set("auto.offset.reset", "error");
+        config
+    }
+
     fn consumer(&self, particular: &[(&str, &str)]) -> ClientConfig {
         let mut settings = vec![
             ("check.crcs", "true"),

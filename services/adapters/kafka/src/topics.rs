@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ports::{LogError, Offset, Partition, Topic, TopicSettings};
+use ports::{LogError, Offset, Partition, Position, Topic, TopicSettings};
 use rdkafka::{
     ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
@@ -49,16 +49,37 @@ pub(crate) fn partitions<C: ClientContext>(
     }
 }
 
-/// Where the next record of a partition will stand. Blocks.
-pub(crate) fn end_offset<C: ClientContext>(
+/// What a partition holds: from its first record that is still there to where the next one will stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+}
+
+/// What a partition holds. Blocks.
+pub(crate) fn bounds<C: ClientContext>(
     client: &Client<C>,
     name: &str,
     partition: Partition,
-) -> Result<Offset, LogError> {
-    let (_, high) = client
+) -> Result<Bounds, LogError> {
+    let (low, high) = client
         .fetch_watermarks(name, native(partition), ANSWER_WITHIN)
-        .map_err(|error| unavailable("ask for the end of a partition", &error))?;
-    Ok(Offset(high))
+        .map_err(|error| unavailable("ask for the bounds of a partition", &error))?;
+    Ok(Bounds { start: Offset(low), end: Offset(high) })
+}
+
+/// One bound of each partition of a topic. Blocks.
+pub(crate) fn each<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    bound: impl Fn(Bounds) -> Offset,
+) -> Result<Vec<Position>, LogError> {
+    let partitions = (0..partitions(client, name)?).map(Partition);
+    partitions
+        .map(|partition| {
+            Ok(Position { partition, offset: bound(bounds(client, name, partition)?) })
+        })
+        .collect()
 }
 
 /// A topic's layout, if it exists, and how many brokers there are. Blocks.

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use events::{OrderId, State};
 use ports::{
-    Ack, AppendError, Commit, CommitError, EventLog, Group, HistoryRow, LogError, NewRecord,
-    Offset, OrderStore, Partition, Position, Progress, Reader, StartOffsets, StoreError,
+    Ack, AppendError, Commit, CommitError, EventLog, Follower, Group, HistoryRow, LogError,
+    NewRecord, Offset, OrderStore, Partition, Position, Progress, Reader, StartOffsets, StoreError,
     StoredSnapshot, Subscription, Topic, TopicSettings,
 };
 use tokio::sync::watch;
@@ -93,6 +93,10 @@ impl EventLog for FaultyLog {
         self.reach()?.end_offset(topic, partition).await
     }
 
+    async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
+        self.reach()?.start_offsets(topic).await
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,
@@ -110,6 +114,10 @@ impl EventLog for FaultyLog {
         until: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
         self.inner.read(topic, partition, from, until).await
+    }
+
+    async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError> {
+        self.reach()?.follow(topic, from).await
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use ports::{
-    Ack, AppendError, EventLog, Group, LogError, LogRecord, NewRecord, Offset, Partition, Position,
-    Reader, StartOffsets, Subscription, SubscriptionEvent, Topic, TopicSettings,
+    Ack, AppendError, EventLog, Follower, Group, LogError, LogRecord, NewRecord, Offset, Partition,
+    Position, Reader, StartOffsets, Subscription, SubscriptionEvent, Topic, TopicSettings,
 };
 
 use crate::faults::{Fault, Plan};
@@ -85,6 +85,10 @@ impl EventLog for FaultyLog {
         self.plan.call(away, self.inner.end_offset(topic, partition)).await
     }
 
+    async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
+        self.plan.call(away, self.inner.start_offsets(topic)).await
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,
@@ -104,6 +108,10 @@ impl EventLog for FaultyLog {
         until: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
         self.plan.call(away, self.inner.read(topic, partition, from, until)).await
+    }
+
+    async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError> {
+        self.plan.call(away, self.inner.follow(topic, from)).await
     }
 }
 

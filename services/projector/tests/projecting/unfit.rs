@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ports::{
-    Ack, AppendError, EventLog, Group, LogError, NewRecord, Offset, Partition, Position, Reader,
-    StartOffsets, Subscription, Topic, TopicSettings,
+    Ack, AppendError, EventLog, Follower, Group, LogError, NewRecord, Offset, Partition, Position,
+    Reader, StartOffsets, Subscription, Topic, TopicSettings,
 };
 use projector::{Error, Settings};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,9 @@ impl EventLog for Unfit {
     async fn end_offsets(&self, _: Topic) -> Result<Vec<Position>, LogError> {
         unfit()
     }
+    async fn start_offsets(&self, _: Topic) -> Result<Vec<Position>, LogError> {
+        unfit()
+    }
     async fn end_offset(&self, _: Topic, _: Partition) -> Result<Offset, LogError> {
         unfit()
     }
@@ -54,6 +57,9 @@ impl EventLog for Unfit {
         _: Offset,
         _: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
+        unfit()
+    }
+    async fn follow(&self, _: Topic, _: &[Position]) -> Result<Box<dyn Follower>, LogError> {
         unfit()
     }
 }
