@@ -1,9 +1,10 @@
-//! Cases for [`ports::EventLog`]: what happens to a record, in `appends` and `reads`; what happens to those who
-//! follow a topic, alone in `groups` and together in `sharing`.
+//! Cases for [`ports::EventLog`]: what happens to a record, in `appends` and `reads`; what happens to the
+//! members of a group, alone in `groups` and together in `sharing`; and to those who follow on their own, in `following`.
 
 mod appends;
-mod follower;
+mod following;
 mod groups;
+mod member;
 mod reads;
 mod sharing;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use ports::{EventLog, LogRecord, NewRecord, Offset, Partition, Position, Topic, TopicSettings};
 
 pub use appends::*;
+pub use following::*;
 pub use groups::*;
 pub use reads::*;
 pub use sharing::*;
@@ -57,6 +59,14 @@ macro_rules! event_log {
                 partitions_of_a_member_that_leaves_are_handed_on,
                 a_handover_waits_until_the_member_let_go,
                 a_commit_of_what_was_taken_away_is_ignored,
+                a_log_that_keeps_everything_begins_at_zero,
+                a_follower_reads_on_from_where_it_was_told,
+                a_follower_reads_only_what_it_asked_for,
+                every_follower_sees_every_record,
+                a_waiting_follower_sees_a_new_record_soon,
+                a_follower_that_gives_up_waiting_loses_nothing,
+                a_slow_follower_gets_everything_in_batches,
+                a_place_that_the_log_does_not_hold_is_refused,
             ]
         );
     };

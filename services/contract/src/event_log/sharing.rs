@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ports::{EventLog, Group, Offset, Position, Revoked, Topic};
 
-use super::{append_many, follower::Follower, record, within};
+use super::{append_many, member::Member, record, within};
 
 /// Lets both follow until `done`; whoever has to let go commits first, as it should.
 async fn both_until(
     what: &str,
-    (one, other): (&mut Follower, &mut Follower),
-    done: impl Fn(&Follower, &Follower) -> bool,
+    (one, other): (&mut Member, &mut Member),
+    done: impl Fn(&Member, &Member) -> bool,
 ) {
     within(what, async {
         while !done(one, other) {
@@ -24,15 +24,15 @@ async fn both_until(
     .await;
 }
 
-async fn let_go(follower: &mut Follower, revoked: Option<Revoked>, place: &[Position]) {
+async fn let_go(member: &mut Member, revoked: Option<Revoked>, place: &[Position]) {
     if let Some(revoked) = revoked {
         let ours = place.iter().filter(|at| revoked.partitions.contains(&at.partition));
         let ours: Vec<_> = ours.copied().collect();
-        within("a commit", follower.subscription.commit(&ours)).await.unwrap();
+        within("a commit", member.subscription.commit(&ours)).await.unwrap();
     }
 }
 
-fn all_are_held_once(one: &Follower, other: &Follower) -> bool {
+fn all_are_held_once(one: &Member, other: &Member) -> bool {
     let shared = one.held.keys().any(|partition| other.held.contains_key(partition));
     !shared && one.held.len() + other.held.len() == 3
 }
@@ -40,9 +40,9 @@ fn all_are_held_once(one: &Follower, other: &Follower) -> bool {
 /// Each partition is with one of them; together they see every record, and none twice if both commit in time.
 pub async fn two_members_share_the_partitions(log: &dyn EventLog) {
     let mut expected = append_many(log, 1_000).await;
-    let mut one = Follower::join(log, Group::Mailer).await;
+    let mut one = Member::join(log, Group::Mailer).await;
     one.until_seen(1_000).await;
-    let mut other = Follower::join(log, Group::Mailer).await;
+    let mut other = Member::join(log, Group::Mailer).await;
     both_until("a share for both", (&mut one, &mut other), |one, other| {
         !one.held.is_empty() && !other.held.is_empty() && all_are_held_once(one, other)
     })
@@ -63,8 +63,8 @@ pub async fn two_members_share_the_partitions(log: &dyn EventLog) {
 /// Those who stay go on where the one who left had committed.
 pub async fn partitions_of_a_member_that_leaves_are_handed_on(log: &dyn EventLog) {
     append_many(log, 500).await;
-    let mut one = Follower::join(log, Group::Search).await;
-    let mut other = Follower::join(log, Group::Search).await;
+    let mut one = Member::join(log, Group::Search).await;
+    let mut other = Member::join(log, Group::Search).await;
     both_until("a share for both", (&mut one, &mut other), |one, other| {
         !one.held.is_empty()
             && all_are_held_once(one, other)
@@ -86,9 +86,9 @@ pub async fn partitions_of_a_member_that_leaves_are_handed_on(log: &dyn EventLog
 /// So that what is in hand can be finished and committed first.
 pub async fn a_handover_waits_until_the_member_let_go(log: &dyn EventLog) {
     append_many(log, 100).await;
-    let mut one = Follower::join(log, Group::Fulfilment).await;
+    let mut one = Member::join(log, Group::Fulfilment).await;
     one.until_seen(100).await;
-    let mut other = Follower::join(log, Group::Fulfilment).await;
+    let mut other = Member::join(log, Group::Fulfilment).await;
     let place = one.place();
     let revoked = within("a revocation", async {
         loop {
@@ -117,9 +117,9 @@ pub async fn a_handover_waits_until_the_member_let_go(log: &dyn EventLog) {
 /// It is someone else's business now.
 pub async fn a_commit_of_what_was_taken_away_is_ignored(log: &dyn EventLog) {
     append_many(log, 100).await;
-    let mut one = Follower::join(log, Group::Mailer).await;
+    let mut one = Member::join(log, Group::Mailer).await;
     one.until_seen(100).await;
-    let mut other = Follower::join(log, Group::Mailer).await;
+    let mut other = Member::join(log, Group::Mailer).await;
     both_until("a share for both", (&mut one, &mut other), |one, other| {
         !one.held.is_empty() && !other.held.is_empty() && all_are_held_once(one, other)
     })
@@ -130,7 +130,7 @@ pub async fn a_commit_of_what_was_taken_away_is_ignored(log: &dyn EventLog) {
         other.place().iter().map(|at| Position { offset: Offset::START, ..*at }).collect();
     within("a commit", one.subscription.commit(&back)).await.unwrap();
     drop((one, other));
-    let mut third = Follower::join(log, Group::Mailer).await;
+    let mut third = Member::join(log, Group::Mailer).await;
     let appended = super::append(log, Topic::Events, record("a", 0)).await;
     third.until_seen(1).await;
     assert_eq!(third.seen(), [appended]);

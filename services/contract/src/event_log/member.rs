@@ -10,14 +10,14 @@ use ports::{
 use super::within;
 
 /// A member of a group and what it saw.
-pub(super) struct Follower {
+pub(super) struct Member {
     pub(super) subscription: Box<dyn Subscription>,
     /// The partitions it holds and where it goes on in each.
     pub(super) held: BTreeMap<Partition, Offset>,
     pub(super) records: Vec<LogRecord>,
 }
 
-impl Follower {
+impl Member {
     pub(super) async fn join(log: &dyn EventLog, group: Group) -> Self {
         Self::join_at(log, group, StartOffsets::Group).await
     }
