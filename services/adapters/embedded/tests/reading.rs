@@ -67,6 +67,10 @@ async fn a_damaged_record_ends_its_readers() {
     let read = read.unwrap().next().await;
     assert!(matches!(read, Err(LogError::Unfit(_))), "{read:?}");
 
+    let mut follower = log.follow(Topic::Events, &[at]).await.unwrap();
+    let followed = follower.next().await;
+    assert!(matches!(followed, Err(LogError::Unfit(_))), "{followed:?}");
+
     let member = log.subscribe(Topic::Events, Group::Search, StartOffsets::Group).await;
     let mut member = member.unwrap();
     let first = member.next().await.unwrap();
