@@ -241,6 +241,7 @@ fn begin(event: &Event) -> Folded {
         cancel_reason: None,
         anomalies: 0,
         placed_at: event.occurred_at,
+        entered_at: event.occurred_at,
         updated_at: event.occurred_at,
         recorded: vec![Recorded { event_id: event.id, fingerprint: event.fingerprint }],
     };
@@ -249,6 +250,9 @@ fn begin(event: &Event) -> Folded {
 
 /// Carries out what [`check`] allowed.
 fn apply(order: &mut Order, event: &Event, step: Step) {
+    if order.state != step.to {
+        order.entered_at = event.occurred_at;
+    }
     order.state = step.to;
     order.progress = step.progress.unwrap_or_else(|| std::mem::take(&mut order.progress));
     order.updated_at = event.occurred_at;

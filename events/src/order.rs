@@ -49,6 +49,8 @@ pub struct Order {
     pub anomalies: u32,
     /// When `OrderPlaced` happened.
     pub placed_at: DateTime<Utc>,
+    /// When the event happened that brought it into its state.
+    pub entered_at: DateTime<Utc>,
     /// When the last applied event happened.
     pub updated_at: DateTime<Utc>,
     /// Every event recorded so far, oldest first; as many as the version says.

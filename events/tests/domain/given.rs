@@ -136,6 +136,7 @@ pub(crate) fn order_in(state: State, captured: i64, refunded: i64) -> Order {
         cancel_reason: None,
         anomalies: 0,
         placed_at: at(0),
+        entered_at: at(0),
         updated_at: at(0),
         recorded: vec![Recorded { event_id: placed.id, fingerprint: placed.fingerprint }],
     }

@@ -66,6 +66,8 @@ pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded)
             assert_eq!(before.map(|order| order.state), from);
             assert_eq!(after.state, to);
             assert_eq!(after.updated_at, event.occurred_at);
+            let stayed = before.filter(|order| order.state == to).map(|order| order.entered_at);
+            assert_eq!(after.entered_at, stayed.unwrap_or(event.occurred_at));
             assert!(was_recorded(before, event, after), "{event:?}");
         }
         (None, Outcome::Rejected(reason), None) => {

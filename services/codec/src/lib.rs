@@ -17,8 +17,12 @@ pub use event::{
     fingerprint, new_event,
 };
 pub use headers::{ce_type, event_record, state_change_record};
-pub use snapshot::{decode_snapshot, encode_snapshot, order_to_proto, state_to_proto};
+pub use snapshot::{
+    decode_snapshot, encode_snapshot, order_of_snapshot, order_to_proto, state_from_proto,
+    state_to_proto,
+};
 pub use state_change::{StateChange, StateChangeOutcome, decode_state_change, encode_state_change};
+pub use time::{from_proto as decode_instant, to_proto as encode_instant};
 pub use violations::{Violation, Violations};
 
 /// Why bytes are not what they should be.

@@ -58,6 +58,18 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Order, DecodeError> {
     }
 }
 
+/// The order in a snapshot's bytes as callers see it, as it was encoded: for whoever passes it on unread.
+///
+/// # Errors
+/// [`DecodeError`]: the bytes were not written by [`encode_snapshot`].
+pub fn order_of_snapshot(bytes: &[u8]) -> Result<v1::Order, DecodeError> {
+    v1::OrderSnapshot::decode(bytes)?.order.ok_or_else(|| {
+        let mut faults = Violations::default();
+        faults.add("order", "must be given");
+        faults.into()
+    })
+}
+
 fn decode_recorded(recorded: &v1::RecordedEvent) -> Option<Recorded> {
     Some(Recorded {
         event_id: EventId::new(Uuid::from_slice(&recorded.event_id).ok()?),
@@ -81,6 +93,7 @@ pub fn order_to_proto(order: &Order) -> v1::Order {
         anomalies: order.anomalies,
         placed_at: Some(time::to_proto(order.placed_at)),
         updated_at: Some(time::to_proto(order.updated_at)),
+        entered_at: Some(time::to_proto(order.entered_at)),
         progress: order.progress.iter().copied().map(encode_progress).collect(),
     }
 }
@@ -117,6 +130,7 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
     let progress = faults.check("order.progress", decode_progress(order, details.as_deref()));
     let instant = |at| time::from_proto(at).ok_or("must be an instant");
     let placed_at = faults.check("order.placed_at", instant(order.placed_at.as_ref()));
+    let entered_at = faults.check("order.entered_at", instant(order.entered_at.as_ref()));
     let updated_at = faults.check("order.updated_at", instant(order.updated_at.as_ref()));
     Some(Order {
         id: id?,
@@ -130,6 +144,7 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         cancel_reason: cancel_reason?,
         anomalies: order.anomalies,
         placed_at: placed_at?,
+        entered_at: entered_at?,
         updated_at: updated_at?,
         recorded: Vec::new(),
     })
@@ -184,6 +199,7 @@ pub const fn state_to_proto(state: State) -> v1::OrderState {
 }
 
 /// The state of a wire value; `None` for UNSPECIFIED and for what this version does not know.
-pub(crate) fn state_from_proto(value: i32) -> Option<State> {
+#[must_use]
+pub fn state_from_proto(value: i32) -> Option<State> {
     State::ALL.into_iter().find(|state| i32::from(state_to_proto(*state)) == value)
 }

@@ -4,7 +4,8 @@ use chrono::{DateTime, Timelike as _, Utc};
 use prost_types::Timestamp;
 
 /// As the wire has it.
-pub(crate) fn to_proto(at: DateTime<Utc>) -> Timestamp {
+#[must_use]
+pub fn to_proto(at: DateTime<Utc>) -> Timestamp {
     Timestamp {
         seconds: at.timestamp(),
         // Leap seconds count past a thousand million in chrono, not on the wire.
@@ -13,7 +14,8 @@ pub(crate) fn to_proto(at: DateTime<Utc>) -> Timestamp {
 }
 
 /// Cut to the microsecond; `None` if it is absent or not an instant between the years 1 and 9999.
-pub(crate) fn from_proto(at: Option<&Timestamp>) -> Option<DateTime<Utc>> {
+#[must_use]
+pub fn from_proto(at: Option<&Timestamp>) -> Option<DateTime<Utc>> {
     const YEAR_1: i64 = -62_135_596_800;
     const YEAR_10000: i64 = 253_402_300_800;
     let at = at?;

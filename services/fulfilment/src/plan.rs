@@ -16,17 +16,17 @@ pub(crate) struct NoEvent {
     detail: &'static str,
 }
 
-/// The timers of an order as it stands. They run from when it was last moved, so an event that was rejected since then
-/// does not put them off.
+/// The timers of an order as it stands. They run from when it came into its state: a part that is paid, shipped or
+/// refunded, another refusal of the card, and an event that was rejected do not put them off.
 pub(crate) fn timers(order: &Order, settings: &Settings) -> Vec<Timer> {
     kinds(order.state)
         .iter()
         .filter_map(|&kind| {
             let after = TimeDelta::from_std(settings.after(kind)?).ok()?;
-            let since = match (kind, order.state) {
-                // Paying a part buys no time.
-                (TimerKind::CancelUnpaid, State::Placed) => order.placed_at,
-                _ => order.updated_at,
+            let since = match kind {
+                // Its amount is another once a part is paid, and so is the event.
+                TimerKind::Pay => order.updated_at,
+                _ => order.entered_at,
             };
             Some(Timer {
                 key: TimerKey { order_id: order.id, kind },

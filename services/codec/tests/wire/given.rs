@@ -129,13 +129,13 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
         event_id: EventId::new(id),
         fingerprint: Fingerprint::new(fingerprint),
     });
-    let times = (instant(), instant());
+    let times = (instant(), instant(), instant());
     (
         (uuid(), select(State::ALL.to_vec()), details(), sums, vec(recorded, 1..20)),
         (option::of(parcel()), option::of(text()), any::<u32>(), times),
     )
         .prop_map(|((id, state, details, (captured, refunded), recorded), rest)| {
-            let (parcel, cancel_reason, anomalies, (placed_at, updated_at)) = rest;
+            let (parcel, cancel_reason, anomalies, (placed_at, entered_at, updated_at)) = rest;
             let captured = part(details.total(), captured);
             let progress = if anomalies % 2 == 0 { Vec::new() } else { progress(&details) };
             Order {
@@ -150,6 +150,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 cancel_reason,
                 anomalies,
                 placed_at,
+                entered_at,
                 updated_at,
                 recorded,
             }
