@@ -100,7 +100,7 @@ impl Command {
         let currency = order.details.currency();
         match self {
             Self::CapturePayment { amount, reference } => EventBody::PaymentCaptured {
-                amount: amount.unwrap_or(Money { amount: order.to_capture(), currency }),
+                amount: amount.unwrap_or_else(|| Money { amount: order.to_capture(), currency }),
                 reference,
             },
             Self::DeclinePayment { reason } => EventBody::PaymentDeclined { reason },
@@ -113,7 +113,7 @@ impl Command {
             Self::RequestReturn { reason, pieces } => EventBody::ReturnRequested { reason, pieces },
             Self::Return { pieces } => EventBody::OrderReturned { pieces },
             Self::Refund { amount, reference, pieces } => EventBody::PaymentRefunded {
-                amount: amount.unwrap_or(Money { amount: order.to_refund(), currency }),
+                amount: amount.unwrap_or_else(|| Money { amount: order.to_refund(), currency }),
                 reference,
                 pieces,
             },
@@ -123,14 +123,12 @@ impl Command {
     /// Whether `body` is what this asks for. An amount left open asks for whatever it was then.
     #[must_use]
     pub fn is(&self, body: &EventBody, order: &Order) -> bool {
-        let amount_then = match body {
-            EventBody::PaymentCaptured { amount, .. }
-            | EventBody::PaymentRefunded { amount, .. } => Some(*amount),
-            _ => None,
-        };
         let mut asked = self.clone();
-        if let Self::CapturePayment { amount, .. } | Self::Refund { amount, .. } = &mut asked {
-            *amount = amount.or(amount_then);
+        if let Self::CapturePayment { amount, .. } | Self::Refund { amount, .. } = &mut asked
+            && let EventBody::PaymentCaptured { amount: then, .. }
+            | EventBody::PaymentRefunded { amount: then, .. } = body
+        {
+            amount.get_or_insert(*then);
         }
         asked.into_body(order) == *body
     }

@@ -290,11 +290,8 @@ fn reject(mut order: Order, event: &Event, rejection: Rejection) -> Folded {
 /// Whether a person must look: a fact happened that the ledger can't place, or an id stands for two things. Who said
 /// which version the event is meant for has foreseen that it may not count.
 const fn is_anomaly(kind: EventKind, rejection: Rejection) -> bool {
-    match rejection {
-        Rejection::EventIdReused => true,
-        Rejection::StaleVersion => false,
-        _ => kind.is_fact(),
-    }
+    matches!(rejection, Rejection::EventIdReused)
+        || (kind.is_fact() && !matches!(rejection, Rejection::StaleVersion))
 }
 
 fn record(order: &mut Order, event: &Event) {

@@ -96,7 +96,12 @@ impl Lines {
             self.advance(pieces, |_, line| line.shipped, |_, _| (), beyond)?;
         } else {
             let left = |ordered: u32, line: &LineProgress| ordered.saturating_sub(line.shipped);
-            self.advance(pieces, left, |line, count| line.shipped += count, beyond)?;
+            self.advance(
+                pieces,
+                left,
+                |line, count| line.shipped = line.shipped.saturating_add(count),
+                beyond,
+            )?;
         }
         let whole = self.rows.iter().all(|(ordered, line)| line.shipped == *ordered);
         Ok((self.into_progress(), whole))
@@ -108,7 +113,9 @@ impl Lines {
         pieces: &Pieces,
     ) -> Result<Vec<LineProgress>, Rejection> {
         let left = |_, line: &LineProgress| line.shipped.saturating_sub(line.return_requested);
-        let ask = |line: &mut LineProgress, count| line.return_requested += count;
+        let ask = |line: &mut LineProgress, count| {
+            line.return_requested = line.return_requested.saturating_add(count)
+        };
         self.advance(pieces, left, ask, Rejection::ReturnExceedsShipped)?;
         Ok(self.into_progress())
     }
@@ -126,7 +133,7 @@ impl Lines {
             expected.saturating_sub(line.returned)
         };
         let take = |line: &mut LineProgress, count| {
-            line.returned += count;
+            line.returned = line.returned.saturating_add(count);
             line.return_requested = line.return_requested.max(line.returned);
         };
         self.advance(pieces, left, take, Rejection::ReturnExceedsShipped)?;
@@ -137,7 +144,8 @@ impl Lines {
     /// Names lines in a refund.
     pub(crate) fn refund(mut self, pieces: &Pieces) -> Result<Vec<LineProgress>, Rejection> {
         let left = |ordered: u32, line: &LineProgress| ordered.saturating_sub(line.refunded);
-        let refund = |line: &mut LineProgress, count| line.refunded += count;
+        let refund =
+            |line: &mut LineProgress, count| line.refunded = line.refunded.saturating_add(count);
         self.advance(pieces, left, refund, Rejection::RefundExceedsOrdered)?;
         Ok(self.into_progress())
     }
@@ -146,7 +154,7 @@ impl Lines {
         self.rows.into_iter().map(|(_, line)| line).collect()
     }
 
-    /// Moves the named lines, or all that is left of each. `count` is never more than `left` said, so no sum overflows.
+    /// Moves the named lines, or all that is left of each. `count` is never more than `left` says, so no sum saturates.
     fn advance(
         &mut self,
         pieces: &Pieces,
@@ -164,7 +172,7 @@ impl Lines {
             return if moved { Ok(()) } else { Err(beyond) };
         }
         for (number, count) in pieces.iter() {
-            let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            let index = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
             let (ordered, line) = self.rows.get_mut(index).ok_or(Rejection::UnknownLine)?;
             if count > left(*ordered, line) {
                 return Err(beyond);

@@ -148,7 +148,12 @@ fn progress_in(state: State) -> Vec<LineProgress> {
         State::Shipped | State::Delivered | State::DeliveryFailed | State::Completed => (0, 0),
         State::ReturnRequested => (1, 0),
         State::Returned => (1, 1),
-        _ => return Vec::new(),
+        State::Placed
+        | State::Paid
+        | State::PaymentFailed
+        | State::Preparing
+        | State::Cancelled
+        | State::Refunded => return Vec::new(),
     };
     let shipped = |shipped| LineProgress { shipped, ..LineProgress::default() };
     vec![LineProgress { return_requested: asked, returned: back, ..shipped(1) }, shipped(2)]

@@ -138,7 +138,7 @@ fn an_event_for_another_version_does_not_count() {
     let order = order_in(State::Placed, 0, 0);
     let mut stale = event(1, body(EventKind::PaymentDeclined, 0));
     stale.expected_version = Some(Version::new(2));
-    let folded = fold(Some(order.clone()), &stale);
+    let folded = fold(Some(order), &stale);
     assert_eq!(folded.outcome, Outcome::Rejected(Rejection::StaleVersion));
     let after = folded.order.unwrap();
     assert_eq!((after.state, after.anomalies), (State::Placed, 0), "no one needs to look");

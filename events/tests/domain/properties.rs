@@ -38,24 +38,24 @@ fn any_body() -> impl Strategy<Value = EventBody> {
     (prop::sample::select(EventKind::ALL.to_vec()), amount(), currency(), any_pieces()).prop_map(
         |(kind, amount, currency, pieces)| {
             let money = Money { amount: minor(amount), currency };
-            if kind == EventKind::OrderPlaced {
+            let mut body = if kind == EventKind::OrderPlaced {
                 EventBody::OrderPlaced(Box::new(details_of(currency, amount)))
-            } else if kind == EventKind::PaymentCaptured {
-                EventBody::PaymentCaptured { amount: money, reference: None }
-            } else if kind == EventKind::PaymentRefunded {
-                EventBody::PaymentRefunded { amount: money, reference: None, pieces }
             } else {
-                match body(kind, amount) {
-                    EventBody::OrderShipped { parcel, .. } => {
-                        EventBody::OrderShipped { parcel, pieces }
-                    }
-                    EventBody::ReturnRequested { reason, .. } => {
-                        EventBody::ReturnRequested { reason, pieces }
-                    }
-                    EventBody::OrderReturned { .. } => EventBody::OrderReturned { pieces },
-                    body => body,
-                }
+                body(kind, amount)
+            };
+            if let EventBody::PaymentCaptured { amount, .. }
+            | EventBody::PaymentRefunded { amount, .. } = &mut body
+            {
+                *amount = money;
             }
+            if let EventBody::OrderShipped { pieces: some, .. }
+            | EventBody::ReturnRequested { pieces: some, .. }
+            | EventBody::OrderReturned { pieces: some }
+            | EventBody::PaymentRefunded { pieces: some, .. } = &mut body
+            {
+                *some = pieces;
+            }
+            body
         },
     )
 }
