@@ -2,11 +2,13 @@
 
 mod batch;
 mod commits;
+mod lists;
 mod outcomes;
 mod reads;
 
 pub use batch::{batch, batch_after};
 pub use commits::*;
+pub use lists::*;
 pub use outcomes::*;
 pub use reads::*;
 
@@ -41,6 +43,14 @@ macro_rules! order_store {
                 touched_orders_come_once_in_log_order,
                 a_scan_sees_every_order_once_in_order_of_ids,
                 orders_are_counted_by_state,
+                an_order_and_an_event_are_looked_up_together,
+                of_many_repeats_the_first_are_told,
+                many_are_looked_up_at_once,
+                a_history_comes_in_pages,
+                a_record_is_found_where_it_stands,
+                orders_are_listed_newest_first_in_pages,
+                a_list_has_what_matches_and_nothing_else,
+                a_list_shows_orders_as_they_are,
                 a_store_that_answers_says_so,
             ]
         );

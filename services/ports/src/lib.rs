@@ -32,7 +32,7 @@ pub use search::{
     SearchError, SearchIndex,
 };
 pub use store::{
-    Commit, CommitError, HistoryOutcome, HistoryRow, OrderStore, PartitionCommit, Progress,
-    SnapshotRow, StoreError, StoredSnapshot,
+    Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter, OrderStore,
+    PartitionCommit, Progress, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};

@@ -142,6 +142,44 @@ impl HistoryOutcome {
     }
 }
 
+/// An order and what became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The order.
+    pub snapshot: StoredSnapshot,
+    /// The rows of that event id, in log order: the first [`LookedUp::HISTORY_MAX`].
+    pub history: Vec<HistoryRow>,
+}
+
+impl LookedUp {
+    /// How many rows of one event id are told: the one that was recorded comes first, the rest are repeats.
+    pub const HISTORY_MAX: usize = 16;
+}
+
+/// Which orders are meant. What is left out matches everything; texts match exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// In any of these states; in any at all if there is none.
+    pub states: Vec<State>,
+    /// Of this region.
+    pub region: Option<String>,
+    /// Of this customer.
+    pub customer_email: Option<String>,
+    /// Placed then or later.
+    pub placed_from: Option<DateTime<Utc>>,
+    /// Placed earlier.
+    pub placed_until: Option<DateTime<Utc>>,
+}
+
+/// Where a page of a list ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListKey {
+    /// When the last order was placed, to the microsecond.
+    pub placed_at: DateTime<Utc>,
+    /// Which it was.
+    pub order_id: OrderId,
+}
+
 /// One partition's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionCommit {
@@ -196,8 +234,46 @@ pub trait OrderStore: Send + Sync {
     /// Moves `announced` alone forward, for a partition that stands still.
     async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError>;
 
+    /// The snapshots of orders, each with the history rows of one event id, as of one instant and in one round trip. One
+    /// answer a question, in order; `None` where the order is unknown.
+    async fn look_up(
+        &self,
+        questions: &[(OrderId, EventId)],
+    ) -> Result<Vec<Option<LookedUp>>, StoreError>;
+
+    /// History rows of an order, in log order, those after `after`, at most `limit`.
+    async fn history_page(
+        &self,
+        order: OrderId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
     /// Every history row of an order, in log order.
-    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError>;
+    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
+        const PAGE: usize = 1_000;
+        let mut rows = Vec::new();
+        loop {
+            let after = rows.last().map(|row: &HistoryRow| row.position.offset);
+            let page = self.history_page(order, after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// What became of the record at this position; `None` if it is a dead letter or not folded yet.
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError>;
+
+    /// Snapshots that match, newest placed first (then by id, the highest first), those after `after`, at most `limit`.
+    async fn list(
+        &self,
+        filter: &OrderFilter,
+        after: Option<ListKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError>;
 
     /// The orders that have history rows in `partition` at `from` or above, each with its lowest such offset, in that
     /// order: at most `limit`.

@@ -39,11 +39,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens a file, creates it if it is missing, and brings its tables up to date.
+    /// Opens a file, creates it if it is missing, and brings its tables up to date: `migrations` are every one there ever
+    /// was, what it does and its text.
     pub(crate) async fn open(
         path: &Path,
-        description: &'static str,
-        migration: &'static str,
+        migrations: &[(&'static str, &'static str)],
     ) -> Result<Self, OpenError> {
         let opened = async {
             if let Some(folder) = path.parent() {
@@ -58,7 +58,7 @@ impl Database {
                 .busy_timeout(Duration::from_secs(10));
             let writer = SqlitePoolOptions::new().max_connections(1);
             let writer = writer.connect_with(options.clone()).await?;
-            migrator(description, migration).run(&writer).await.map_err(unmigrated)?;
+            migrator(migrations).run(&writer).await.map_err(unmigrated)?;
             let readers = SqlitePoolOptions::new().max_connections(READERS);
             let readers =
                 readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
@@ -68,15 +68,12 @@ impl Database {
     }
 }
 
-fn migrator(description: &'static str, sql: &'static str) -> Migrator {
-    let sql = sql.into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        description.into(),
-        MigrationType::Simple,
-        sql,
-        false,
-    )])
+fn migrator(migrations: &[(&'static str, &'static str)]) -> Migrator {
+    let migration = |(version, (description, sql)): (i64, &(&'static str, &'static str))| {
+        let kind = MigrationType::Simple;
+        Migration::new(version, (*description).into(), kind, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(migrations).map(migration).collect())
 }
 
 fn unmigrated(error: MigrateError) -> sqlx::Error {

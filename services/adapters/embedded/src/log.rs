@@ -56,7 +56,7 @@ impl SqliteLog {
     /// [`OpenError`] if it can't be opened or is no log.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_log.sql");
-        let database = Database::open(path, "the event log", TABLES).await?;
+        let database = Database::open(path, &[("the event log", TABLES)]).await?;
         let ends = tables::ends(&database.writer).await;
         let ends = ends.map_err(|error| OpenError::new(path, error))?;
         let partitions = ends.partitions();

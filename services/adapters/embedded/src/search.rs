@@ -22,7 +22,7 @@ impl SqliteSearch {
     /// [`OpenError`] if it can't be opened or holds something else.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_search.sql");
-        Ok(Self { database: Database::open(path, "the search index", TABLES).await? })
+        Ok(Self { database: Database::open(path, &[("the search index", TABLES)]).await? })
     }
 }
 

@@ -3,6 +3,7 @@
 mod dead_letters;
 mod deliveries;
 mod history;
+mod look_up;
 mod orders;
 mod progress;
 mod snapshots;
@@ -26,8 +27,17 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`] if it can't be opened or holds something else.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_state.sql");
-        Ok(Self { database: Database::open(path, "the tables of a ledger", TABLES).await? })
+        const MIGRATIONS: &[(&str, &str)] = &[
+            (
+                "the tables of a ledger",
+                include_str!("../../../../migrations/sqlite/0001_state.sql"),
+            ),
+            (
+                "orders in pages",
+                include_str!("../../../../migrations/sqlite/0002_state_reading.sql"),
+            ),
+        ];
+        Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }
 
     /// A transaction that may write, rolled back unless it is committed.

@@ -46,7 +46,7 @@ pub(crate) fn version_from(row: &PgRow) -> Result<Version, Error> {
 
 pub(crate) fn partition_from(row: &PgRow) -> Result<Partition, Error> {
     let partition: i32 = row.try_get("partition")?;
-    u32::try_from(partition).map(Partition).map_err(|_| negative(partition.into()))
+    u32::try_from(partition).map(Partition).map_err(|_| negative(partition))
 }
 
 pub(crate) fn position(row: &PgRow) -> Result<Position, Error> {
@@ -73,6 +73,7 @@ pub(crate) fn unsigned(number: i64) -> Result<u64, Error> {
     u64::try_from(number).map_err(|_| negative(number))
 }
 
-fn negative(number: i64) -> Error {
+pub(crate) fn negative(number: impl Into<i64>) -> Error {
+    let number = number.into();
     Error::Corrupt(format!("{number} is stored where nothing below 0 can be"))
 }

@@ -8,11 +8,10 @@ use sqlx::{
 use crate::{error::Error, session::PostgresStore};
 
 /// Every migration there ever was: number, what it does, and its text.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "the tables of a ledger",
-    include_str!("../../../../migrations/postgres/0001_ledger.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "the tables of a ledger", include_str!("../../../../migrations/postgres/0001_ledger.sql")),
+    (2, "orders in pages", include_str!("../../../../migrations/postgres/0002_reading.sql")),
+];
 
 impl PostgresStore {
     pub(crate) async fn migrate(&self) -> Result<(), Error> {

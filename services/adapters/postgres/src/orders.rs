@@ -1,15 +1,16 @@
 //! [`OrderStore`] on the tables `orders`, `order_history` and `progress`.
 
 mod history;
+mod look_up;
 mod outcome;
 mod progress;
 mod snapshots;
 
 use async_trait::async_trait;
-use events::{OrderId, State};
+use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, Offset, OrderStore, Partition, Progress, StoreError,
-    StoredSnapshot,
+    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
+    Position, Progress, StoreError, StoredSnapshot,
 };
 use sqlx::{Connection as _, PgConnection};
 
@@ -47,8 +48,39 @@ impl OrderStore for PostgresStore {
         Ok(self.run(announce).await?)
     }
 
-    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
-        Ok(self.run(async |connection| history::load(connection, order).await).await?)
+    async fn look_up(
+        &self,
+        questions: &[(OrderId, EventId)],
+    ) -> Result<Vec<Option<LookedUp>>, StoreError> {
+        Ok(self.run(async |connection| look_up::look_up(connection, questions).await).await?)
+    }
+
+    async fn history_page(
+        &self,
+        order: OrderId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let page = async |connection: &mut PgConnection| {
+            history::page(connection, order, after, limit).await
+        };
+        Ok(self.run(page).await?)
+    }
+
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
+        Ok(self.run(async |connection| history::at(connection, position).await).await?)
+    }
+
+    async fn list(
+        &self,
+        filter: &OrderFilter,
+        after: Option<ListKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        let list = async |connection: &mut PgConnection| {
+            snapshots::list(connection, filter, after, limit).await
+        };
+        Ok(self.run(list).await?)
     }
 
     async fn touched_since(

@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use events::{OrderId, State};
+use events::{EventId, OrderId, State};
 use ports::{
-    Ack, AppendError, Commit, CommitError, EventLog, Follower, Group, HistoryRow, LogError,
-    NewRecord, Offset, OrderStore, Partition, Position, Progress, Reader, StartOffsets, StoreError,
-    StoredSnapshot, Subscription, Topic, TopicSettings,
+    Ack, AppendError, Commit, CommitError, EventLog, Follower, Group, HistoryRow, ListKey,
+    LogError, LookedUp, NewRecord, Offset, OrderFilter, OrderStore, Partition, Position, Progress,
+    Reader, StartOffsets, StoreError, StoredSnapshot, Subscription, Topic, TopicSettings,
 };
 use tokio::sync::watch;
 
@@ -169,8 +169,33 @@ impl OrderStore for FaultyStore {
         self.reach()?.announced(partition, announced).await
     }
 
-    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
-        self.reach()?.history(order).await
+    async fn look_up(
+        &self,
+        questions: &[(OrderId, EventId)],
+    ) -> Result<Vec<Option<LookedUp>>, StoreError> {
+        self.reach()?.look_up(questions).await
+    }
+
+    async fn history_page(
+        &self,
+        order: OrderId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.reach()?.history_page(order, after, limit).await
+    }
+
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
+        self.reach()?.record_at(position).await
+    }
+
+    async fn list(
+        &self,
+        filter: &OrderFilter,
+        after: Option<ListKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        self.reach()?.list(filter, after, limit).await
     }
 
     async fn touched_since(

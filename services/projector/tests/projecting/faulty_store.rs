@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use events::{OrderId, State};
+use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, Offset, OrderStore, Partition, Progress, StoreError,
-    StoredSnapshot,
+    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
+    Position, Progress, StoreError, StoredSnapshot,
 };
 
 use crate::faults::Plan;
@@ -46,8 +46,33 @@ impl OrderStore for FaultyStore {
         self.plan.call(away, self.inner.announced(partition, announced)).await
     }
 
-    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
-        self.plan.call(away, self.inner.history(order)).await
+    async fn look_up(
+        &self,
+        questions: &[(OrderId, EventId)],
+    ) -> Result<Vec<Option<LookedUp>>, StoreError> {
+        self.plan.call(away, self.inner.look_up(questions)).await
+    }
+
+    async fn history_page(
+        &self,
+        order: OrderId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.plan.call(away, self.inner.history_page(order, after, limit)).await
+    }
+
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
+        self.plan.call(away, self.inner.record_at(position)).await
+    }
+
+    async fn list(
+        &self,
+        filter: &OrderFilter,
+        after: Option<ListKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        self.plan.call(away, self.inner.list(filter, after, limit)).await
     }
 
     async fn touched_since(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use events::{EventKind, OrderId, Rejection, State};
-use ports::{HistoryOutcome, HistoryRow, Offset, Partition};
+use ports::{HistoryOutcome, HistoryRow, Offset, Partition, Position};
 use sqlx::{
     QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, query_builder::Separated,
     sqlite::SqliteRow,
@@ -50,16 +50,37 @@ fn push(mut values: Separated<'_, Sqlite, &'static str>, row: &HistoryRow) {
         .push_bind(row.event.to_vec());
 }
 
-pub(super) async fn load(pool: &SqlitePool, order: OrderId) -> Result<Vec<HistoryRow>, Error> {
+/// An order lies in one partition, so its offsets are its order.
+pub(super) async fn page(
+    pool: &SqlitePool,
+    order: OrderId,
+    after: Option<Offset>,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Error> {
     let rows = sqlx::query(
         r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
                   recorded, occurred_at, actor, record
-           FROM order_history WHERE order_id = $1 ORDER BY partition, "offset""#,
+           FROM order_history WHERE order_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3"#,
     )
     .bind(order.to_string())
+    .bind(after.map_or(-1, |after| after.0))
+    .bind(database::limit(limit))
     .fetch_all(pool)
     .await?;
     rows.iter().map(history_row).collect()
+}
+
+pub(super) async fn at(pool: &SqlitePool, position: Position) -> Result<Option<HistoryRow>, Error> {
+    let row = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE partition = $1 AND "offset" = $2"#,
+    )
+    .bind(i64::from(position.partition.0))
+    .bind(position.offset.0)
+    .fetch_optional(pool)
+    .await?;
+    row.as_ref().map(history_row).transpose()
 }
 
 pub(super) async fn touched_since(
@@ -82,7 +103,7 @@ pub(super) async fn touched_since(
     rows.into_iter().map(touched).collect()
 }
 
-fn history_row(row: &SqliteRow) -> Result<HistoryRow, Error> {
+pub(super) fn history_row(row: &SqliteRow) -> Result<HistoryRow, Error> {
     Ok(HistoryRow {
         order_id: database::id("order_id", row.try_get("order_id")?)?,
         position: database::position(row)?,

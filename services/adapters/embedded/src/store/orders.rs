@@ -1,13 +1,13 @@
 //! [`OrderStore`] on the tables `orders`, `order_history` and `progress`.
 
 use async_trait::async_trait;
-use events::{OrderId, State};
+use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, Offset, OrderStore, Partition, Progress, StoreError,
-    StoredSnapshot,
+    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
+    Position, Progress, StoreError, StoredSnapshot,
 };
 
-use super::{SqliteStore, dead_letters, history, progress, snapshots};
+use super::{SqliteStore, dead_letters, history, look_up, progress, snapshots};
 use crate::database::Error;
 
 #[async_trait]
@@ -45,8 +45,33 @@ impl OrderStore for SqliteStore {
         Ok(progress::announce(&self.database.writer, partition, announced).await?)
     }
 
-    async fn history(&self, order: OrderId) -> Result<Vec<HistoryRow>, StoreError> {
-        Ok(history::load(&self.database.readers, order).await?)
+    async fn look_up(
+        &self,
+        questions: &[(OrderId, EventId)],
+    ) -> Result<Vec<Option<LookedUp>>, StoreError> {
+        Ok(look_up::look_up(&self.database.readers, questions).await?)
+    }
+
+    async fn history_page(
+        &self,
+        order: OrderId,
+        after: Option<Offset>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(history::page(&self.database.readers, order, after, limit).await?)
+    }
+
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
+        Ok(history::at(&self.database.readers, position).await?)
+    }
+
+    async fn list(
+        &self,
+        filter: &OrderFilter,
+        after: Option<ListKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredSnapshot>, StoreError> {
+        Ok(snapshots::list(&self.database.readers, filter, after, limit).await?)
     }
 
     async fn touched_since(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use events::{OrderId, State};
-use ports::{SnapshotRow, StoredSnapshot};
+use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
 use sqlx::{
     QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, query_builder::Separated,
     sqlite::SqliteRow,
@@ -96,6 +96,42 @@ pub(super) async fn scan(
     .bind(database::limit(limit))
     .fetch_all(pool)
     .await?;
+    rows.iter().map(stored).collect()
+}
+
+/// The statement holds what the filter holds, so that each kind of filter has a plan of its own.
+pub(super) async fn list(
+    pool: &SqlitePool,
+    filter: &OrderFilter,
+    after: Option<ListKey>,
+    limit: usize,
+) -> Result<Vec<StoredSnapshot>, Error> {
+    let mut list = QueryBuilder::<Sqlite>::new(
+        r#"SELECT order_id, partition, "offset", snapshot FROM orders WHERE true"#,
+    );
+    if !filter.states.is_empty() {
+        let states = serde_json::Value::from_iter(filter.states.iter().map(|state| state.name()));
+        list.push(" AND state IN (SELECT value FROM json_each(").push_bind(states.to_string());
+        list.push("))");
+    }
+    if let Some(region) = &filter.region {
+        list.push(" AND region = ").push_bind(region);
+    }
+    if let Some(email) = &filter.customer_email {
+        list.push(" AND customer_email = ").push_bind(email);
+    }
+    if let Some(from) = filter.placed_from {
+        list.push(" AND placed_at >= ").push_bind(database::micros(from));
+    }
+    if let Some(until) = filter.placed_until {
+        list.push(" AND placed_at < ").push_bind(database::micros(until));
+    }
+    if let Some(ListKey { placed_at, order_id }) = after {
+        list.push(" AND (placed_at, order_id) < (").push_bind(database::micros(placed_at));
+        list.push(", ").push_bind(order_id.to_string()).push(")");
+    }
+    list.push(" ORDER BY placed_at DESC, order_id DESC LIMIT ").push_bind(database::limit(limit));
+    let rows = list.build().fetch_all(pool).await?;
     rows.iter().map(stored).collect()
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{EventId, EventKind, OrderId};
-use ports::{HistoryRow, Offset, Partition};
+use ports::{HistoryRow, Offset, Partition, Position};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -93,19 +93,40 @@ pub(super) async fn store(
     Ok(())
 }
 
-pub(super) async fn load(
+/// An order lies in one partition, so its offsets are its order.
+pub(super) async fn page(
     connection: &mut PgConnection,
     order: OrderId,
+    after: Option<Offset>,
+    limit: usize,
 ) -> Result<Vec<HistoryRow>, Error> {
     let rows = sqlx::query(
         r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
                   recorded, occurred_at, actor, record
-           FROM order_history WHERE order_id = $1 ORDER BY partition, "offset""#,
+           FROM order_history WHERE order_id = $1 AND "offset" > $2 ORDER BY "offset" LIMIT $3"#,
     )
     .bind(order.as_uuid())
+    .bind(after.map_or(-1, |after| after.0))
+    .bind(columns::limit(limit))
     .fetch_all(connection)
     .await?;
     rows.iter().map(history_row).collect()
+}
+
+pub(super) async fn at(
+    connection: &mut PgConnection,
+    position: Position,
+) -> Result<Option<HistoryRow>, Error> {
+    let row = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE partition = $1 AND "offset" = $2"#,
+    )
+    .bind(columns::partition(position.partition))
+    .bind(position.offset.0)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(history_row).transpose()
 }
 
 /// Goes through the rows a page at a time and stops at `limit` orders: how much was not announced, and how many rows
@@ -139,7 +160,7 @@ pub(super) async fn touched_since(
     Ok(touched)
 }
 
-fn history_row(row: &PgRow) -> Result<HistoryRow, Error> {
+pub(super) fn history_row(row: &PgRow) -> Result<HistoryRow, Error> {
     Ok(HistoryRow {
         order_id: columns::order_id(row)?,
         position: columns::position(row)?,

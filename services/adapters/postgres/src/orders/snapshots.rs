@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{OrderId, State};
-use ports::{SnapshotRow, StoredSnapshot};
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{columns, error::Error};
@@ -140,6 +140,41 @@ pub(super) async fn scan(
     .bind(columns::limit(limit))
     .fetch_all(connection)
     .await?;
+    rows.iter().map(stored).collect()
+}
+
+/// The statement holds what the filter holds, so that each kind of filter has a plan of its own.
+pub(super) async fn list(
+    connection: &mut PgConnection,
+    filter: &OrderFilter,
+    after: Option<ListKey>,
+    limit: usize,
+) -> Result<Vec<StoredSnapshot>, Error> {
+    let mut list = QueryBuilder::<Postgres>::new(
+        r#"SELECT order_id, partition, "offset", snapshot FROM orders WHERE true"#,
+    );
+    if !filter.states.is_empty() {
+        let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
+        list.push(" AND state = ANY(").push_bind(states).push(")");
+    }
+    if let Some(region) = &filter.region {
+        list.push(" AND region = ").push_bind(region);
+    }
+    if let Some(email) = &filter.customer_email {
+        list.push(" AND customer_email = ").push_bind(email);
+    }
+    if let Some(from) = filter.placed_from {
+        list.push(" AND placed_at >= ").push_bind(from);
+    }
+    if let Some(until) = filter.placed_until {
+        list.push(" AND placed_at < ").push_bind(until);
+    }
+    if let Some(ListKey { placed_at, order_id }) = after {
+        list.push(" AND (placed_at, order_id) < (").push_bind(placed_at);
+        list.push(", ").push_bind(order_id.as_uuid()).push(")");
+    }
+    list.push(" ORDER BY placed_at DESC, order_id DESC LIMIT ").push_bind(columns::limit(limit));
+    let rows = list.build().fetch_all(connection).await?;
     rows.iter().map(stored).collect()
 }
 
