@@ -1,9 +1,13 @@
 //! Cases for [`ports::SearchIndex`]: one document an order, never replaced by an older one.
 
+mod finding;
+
 use events::{OrderId, State};
 use futures::future::join_all;
 use ports::{IndexOutcome, OrderDocument, SearchIndex};
 use testkit::sample::{details_with, folded, lifecycle, order_id, placed, placed_with, text};
+
+pub use finding::*;
 
 use IndexOutcome::{Indexed, Stale};
 
@@ -32,6 +36,11 @@ macro_rules! search_index {
                 nothing_to_do_is_done,
                 unknown_orders_are_left_out,
                 preparing_again_keeps_everything,
+                an_order_is_found_by_any_of_its_words,
+                no_text_is_a_query_language,
+                a_search_has_what_matches_its_filters,
+                a_search_comes_in_pages_with_totals,
+                a_hit_shows_the_order,
                 an_index_that_answers_says_so,
             ]
         );

@@ -14,6 +14,7 @@ mod retry;
 mod search;
 mod store;
 mod timer;
+mod words;
 
 pub use clock::{Clock, IdSource};
 pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
@@ -28,11 +29,12 @@ pub use mail::{Mail, MailError, Mailer};
 pub use murmur2::partition_for_key;
 pub use retry::{Backoff, retry_until_ok};
 pub use search::{
-    CustomerDocument, IndexOutcome, LineDocument, OrderDocument, ParcelDocument, PaymentDocument,
-    SearchError, SearchIndex,
+    CustomerDocument, Found, IndexOutcome, LineDocument, OrderDocument, OrderHit, ParcelDocument,
+    PaymentDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
 pub use store::{
     Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter, OrderStore,
     PartitionCommit, Progress, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
+pub use words::words;

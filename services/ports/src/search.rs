@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use events::{Order, OrderId, State};
+use events::{Order, OrderId, State, Text};
 use serde::Serialize;
+
+use crate::words;
 
 /// Why the index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub struct OrderDocument {
     pub anomalies: u32,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// Every word that the order can be found by ([`words`]), once, with spaces between.
+    pub words: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -129,8 +133,90 @@ impl From<&Order> for OrderDocument {
             anomalies: order.anomalies,
             placed_at: order.placed_at,
             updated_at: order.updated_at,
+            words: words_of(order),
         }
     }
+}
+
+/// What people search for; the rest is for filters.
+fn words_of(order: &Order) -> String {
+    let details = &order.details;
+    let (customer, payment) = (&details.customer, &details.payment);
+    let id = order.id.to_string();
+    let mut texts = vec![
+        id.as_str(),
+        details.region.as_str(),
+        details.shipping_address.as_str(),
+        customer.email.as_str(),
+        payment.gateway.as_str(),
+    ];
+    texts.extend(customer.name.as_ref().map(Text::as_str));
+    texts.extend(payment.card_brand.as_ref().map(Text::as_str));
+    texts.extend(payment.bank.as_ref().map(Text::as_str));
+    texts.extend(order.cancel_reason.as_ref().map(Text::as_str));
+    texts
+        .extend(order.parcel.iter().flat_map(|p| [p.carrier.as_str(), p.tracking_number.as_str()]));
+    texts.extend(details.lines().iter().flat_map(|line| [line.sku.as_str(), line.name.as_str()]));
+    texts.extend(details.labels().iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]));
+    words(texts).into_iter().collect::<Vec<_>>().join(" ")
+}
+
+/// Which orders are meant. What is left out matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchQuery {
+    /// Each of its [`words`] must be one of the order's. It is never taken for anything but words.
+    pub text: Option<String>,
+    /// In any of these states; in any at all if there is none.
+    pub states: Vec<State>,
+    /// Of this region, exactly.
+    pub region: Option<String>,
+    /// Of this customer, in upper or lower case.
+    pub customer_email: Option<String>,
+    /// Paid through this gateway, exactly.
+    pub payment_gateway: Option<String>,
+    /// Placed then or later, to the millisecond.
+    pub placed_from: Option<DateTime<Utc>>,
+    /// Placed earlier, to the millisecond.
+    pub placed_until: Option<DateTime<Utc>>,
+    /// Whether every write that was answered before the call must be seen; else some of the last second may not be.
+    pub fresh: bool,
+}
+
+/// One page of what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Newest placed first, to the millisecond, then by id, the highest first.
+    pub hits: Vec<OrderHit>,
+    /// Where the next page starts; `None` if this is the last.
+    pub next: Option<SearchKey>,
+    /// How many match, on all pages.
+    pub total: u64,
+    /// The same by state, states of no order left out, in the order of the states.
+    pub by_state: Vec<(State, u64)>,
+}
+
+/// An order that was found, as the index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `OrderDocument`")]
+pub struct OrderHit {
+    pub order_id: OrderId,
+    pub version: u64,
+    pub state: State,
+    pub currency: String,
+    pub total_minor: i64,
+    pub region: String,
+    pub customer_email: String,
+    pub placed_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Where a page of a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchKey {
+    /// When the last order was placed, to the millisecond.
+    pub placed_at: DateTime<Utc>,
+    /// Which it was.
+    pub order_id: OrderId,
 }
 
 /// Holds one document an order.
@@ -142,6 +228,14 @@ pub trait SearchIndex: Send + Sync {
     /// Writes documents; each replaces only an older version of its order (promise 6). One outcome a document, in
     /// order. An order may come more than once.
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError>;
+
+    /// Orders that match, those after `after`, at most `limit`.
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        after: Option<SearchKey>,
+        limit: usize,
+    ) -> Result<Found, SearchError>;
 
     /// The version that is indexed for each of these orders; those not indexed are left out. Sees every write that
     /// was answered before the call.

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use events::{Event, OrderId, State};
 use ports::{
-    DeadLetters as _, EventLog as _, Health, IndexOutcome, NewRecord, OrderDocument,
-    OrderStore as _, SearchError, SearchIndex, Topic, TopicSettings,
+    DeadLetters as _, EventLog as _, Found, Health, IndexOutcome, NewRecord, OrderDocument,
+    OrderStore as _, SearchError, SearchIndex, SearchKey, SearchQuery, Topic, TopicSettings,
 };
 use search::{Error, Parts, Settings};
 use tempfile::TempDir;
@@ -66,6 +66,16 @@ impl SearchIndex for Index {
             }
         };
         Ok(documents.iter().map(outcome).collect())
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        after: Option<SearchKey>,
+        limit: usize,
+    ) -> Result<Found, SearchError> {
+        self.answers()?;
+        self.real.search(query, after, limit).await
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {

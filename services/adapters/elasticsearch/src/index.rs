@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use elasticsearch::{Elasticsearch, MgetParts, SearchParts, indices::IndicesRefreshParts};
 use events::{OrderId, State};
-use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex};
+use ports::{Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     ElasticsearchOptions,
     answer::{Failure, answer},
-    bulk, prepare,
+    bulk, find, prepare,
 };
 
 /// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
@@ -66,8 +66,9 @@ struct Aggregations {
     states: Buckets,
 }
 
+/// Counts by state.
 #[derive(Deserialize)]
-struct Buckets {
+pub(crate) struct Buckets {
     buckets: Vec<Bucket>,
 }
 
@@ -75,6 +76,19 @@ struct Buckets {
 struct Bucket {
     key: String,
     doc_count: u64,
+}
+
+impl Buckets {
+    /// As the states that they are of.
+    pub(crate) fn counts(self) -> Result<Vec<(State, u64)>, SearchError> {
+        let counts = self.buckets.into_iter().map(|bucket| {
+            let state = State::from_name(&bucket.key).ok_or_else(|| {
+                SearchError::Unfit(format!("it holds orders of an unknown state {:?}", bucket.key))
+            })?;
+            Ok((state, bucket.doc_count))
+        });
+        counts.collect()
+    }
 }
 
 #[async_trait]
@@ -87,6 +101,18 @@ impl SearchIndex for ElasticsearchIndex {
         bulk::upsert(&self.client, &self.alias, documents, self.options.bulk_bytes_max).await
     }
 
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        after: Option<SearchKey>,
+        limit: usize,
+    ) -> Result<Found, SearchError> {
+        if query.fresh {
+            self.refresh().await?;
+        }
+        find::find(&self.client, &self.alias, query, after, limit).await
+    }
+
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
         const ORDERS_MAX: usize = 1_000;
         let mut versions = BTreeMap::new();
@@ -97,10 +123,8 @@ impl SearchIndex for ElasticsearchIndex {
     }
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {
-        // Searches see what was refreshed; the port promises every answered write.
+        self.refresh().await?;
         let alias = [self.alias.as_str()];
-        let index = IndicesRefreshParts::Index(&alias);
-        answer(self.client.indices().refresh(index).send()).await?.success()?;
         let body = json!({
             "size": 0,
             "track_total_hits": false,
@@ -110,13 +134,7 @@ impl SearchIndex for ElasticsearchIndex {
         // Counts of some shards alone would be wrong counts.
         let search = search.allow_partial_search_results(false).send();
         let counted: Counted = answer(search).await?.read()?;
-        let counts = counted.aggregations.states.buckets.into_iter().map(|bucket| {
-            let state = State::from_name(&bucket.key).ok_or_else(|| {
-                SearchError::Unfit(format!("it holds orders of an unknown state {:?}", bucket.key))
-            })?;
-            Ok((state, bucket.doc_count))
-        });
-        let mut counts = counts.collect::<Result<Vec<_>, _>>()?;
+        let mut counts = counted.aggregations.states.counts()?;
         counts.sort_unstable();
         Ok(counts)
     }
@@ -128,6 +146,14 @@ impl SearchIndex for ElasticsearchIndex {
 }
 
 impl ElasticsearchIndex {
+    /// Searches see what was refreshed; afterwards they see every answered write.
+    async fn refresh(&self) -> Result<(), SearchError> {
+        let alias = [self.alias.as_str()];
+        let index = IndicesRefreshParts::Index(&alias);
+        answer(self.client.indices().refresh(index).send()).await?.success()?;
+        Ok(())
+    }
+
     /// Gets by id, which sees every write at once, unlike a search.
     async fn versions_of(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, SearchError> {
         let ids: Vec<_> = orders.iter().map(ToString::to_string).collect();

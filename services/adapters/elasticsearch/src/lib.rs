@@ -5,6 +5,7 @@
 
 mod answer;
 mod bulk;
+mod find;
 mod index;
 mod options;
 mod prepare;

@@ -1,10 +1,12 @@
 //! The search index: documents as JSON, their words in FTS5.
 
+mod find;
+
 use std::{collections::BTreeMap, path::Path};
 
 use async_trait::async_trait;
 use events::{OrderId, State};
-use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex};
+use ports::{Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery};
 use sqlx::SqliteConnection;
 
 use crate::database::{self, Database, Error, OpenError};
@@ -21,8 +23,14 @@ impl SqliteSearch {
     /// # Errors
     /// [`OpenError`] if it can't be opened or holds something else.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_search.sql");
-        Ok(Self { database: Database::open(path, &[("the search index", TABLES)]).await? })
+        const MIGRATIONS: &[(&str, &str)] = &[
+            ("the search index", include_str!("../../../../migrations/sqlite/0001_search.sql")),
+            (
+                "filters and pages",
+                include_str!("../../../../migrations/sqlite/0002_search_reading.sql"),
+            ),
+        ];
+        Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }
 }
 
@@ -42,6 +50,15 @@ impl SearchIndex for SqliteSearch {
         }
         transaction.commit().await.map_err(Error::from)?;
         Ok(outcomes)
+    }
+
+    async fn search(
+        &self,
+        query: &SearchQuery,
+        after: Option<SearchKey>,
+        limit: usize,
+    ) -> Result<Found, SearchError> {
+        Ok(find::find(&self.database.readers, query, after, limit).await?)
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
@@ -88,9 +105,12 @@ async fn upsert(
         return Ok(IndexOutcome::Refused("it can't be written as JSON".to_owned()));
     };
     let id: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO documents (order_id, version, state, document) VALUES ($1, $2, $3, $4)
+        "INSERT INTO documents (order_id, version, state, document, region, customer_email, payment_gateway, placed_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (order_id) DO UPDATE
-         SET version = excluded.version, state = excluded.state, document = excluded.document
+         SET version = excluded.version, state = excluded.state, document = excluded.document,
+             region = excluded.region, customer_email = excluded.customer_email,
+             payment_gateway = excluded.payment_gateway, placed_ms = excluded.placed_ms
          WHERE documents.version < excluded.version
          RETURNING id",
     )
@@ -98,36 +118,17 @@ async fn upsert(
     .bind(database::signed(document.version))
     .bind(document.state)
     .bind(json)
+    .bind(&document.region)
+    .bind(&document.customer.email)
+    .bind(&document.payment.gateway)
+    .bind(document.placed_at.timestamp_millis())
     .fetch_optional(&mut *connection)
     .await?;
     let Some(id) = id else { return Ok(IndexOutcome::Stale) };
     sqlx::query("INSERT OR REPLACE INTO words (rowid, text) VALUES ($1, $2)")
         .bind(id)
-        .bind(words(document))
+        .bind(&document.words)
         .execute(connection)
         .await?;
     Ok(IndexOutcome::Indexed)
-}
-
-/// What people search for.
-fn words(document: &OrderDocument) -> String {
-    let OrderDocument { customer, payment, parcel, .. } = document;
-    let mut words = vec![
-        document.order_id.as_str(),
-        document.state,
-        &document.region,
-        &document.shipping_address,
-        &customer.email,
-        &payment.gateway,
-    ];
-    words.extend(
-        [&customer.name, &payment.bank, &document.cancel_reason]
-            .into_iter()
-            .flatten()
-            .map(String::as_str),
-    );
-    words.extend(parcel.iter().map(|parcel| parcel.tracking_number.as_str()));
-    words.extend(document.lines.iter().flat_map(|line| [line.sku.as_str(), line.name.as_str()]));
-    words.extend(document.labels.iter().map(String::as_str));
-    words.join("\n")
 }

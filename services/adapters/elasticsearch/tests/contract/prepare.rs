@@ -35,7 +35,7 @@ async fn many_processes_may_prepare_a_server_that_has_nothing() {
     let alias = &aliased[&index]["aliases"][&fresh.alias];
     assert_eq!(*alias, json!({ "is_write_index": true }), "{aliased}");
     let mapped = fresh.get("{}/_mapping").await;
-    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 1 }));
+    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 2 }));
     assert_eq!(mapped[&index]["mappings"]["dynamic"], "strict");
     let mapped = &mapped[&index]["mappings"]["properties"];
     assert_eq!(*mapped, embedded_mappings()["properties"]);
@@ -72,7 +72,7 @@ async fn templates_of_an_older_program_are_replaced() {
     fresh.put("_index_template/{}", older).await;
     fresh.index.prepare().await.unwrap();
     let found = fresh.get("_index_template/{}").await;
-    assert_eq!(found["index_templates"][0]["index_template"]["version"], 1);
+    assert_eq!(found["index_templates"][0]["index_template"]["version"], 2);
     fresh.remove().await;
 }
 
