@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use events::{Event, EventBody, EventId, Fingerprint, OrderId, Text};
+use events::{Event, EventBody, EventId, Fingerprint, OrderId, Text, Version};
 use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
 use proto::v1;
 
@@ -45,13 +45,20 @@ impl Appender {
 
     /// An event that happens now, for [`Self::append`] alone: its fingerprint is blank. Records do not carry it, every
     /// reader computes its own, and to encode and hash each body here would only slow the hot path.
-    pub(crate) fn event(&self, id: EventId, order_id: OrderId, body: EventBody) -> Event {
+    pub(crate) fn event(
+        &self,
+        id: EventId,
+        order_id: OrderId,
+        actor: Option<Text<100>>,
+        expected_version: Option<Version>,
+        body: EventBody,
+    ) -> Event {
         Event {
             id,
             order_id,
             occurred_at: self.clock.now(),
-            actor: self.actor.clone(),
-            expected_version: None,
+            actor: actor.or_else(|| self.actor.clone()),
+            expected_version,
             fingerprint: Fingerprint::new(0),
             body,
         }

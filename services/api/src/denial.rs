@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use codec::Violations;
 use events::{OrderId, Refusal, Rejection};
-use ports::{AppendError, LogError, StoreError};
+use ports::{AppendError, LogError, Position, SearchError, StoreError};
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
@@ -29,6 +29,15 @@ pub(crate) enum Denial {
         /// What would be possible.
         refusal: Refusal,
     },
+    /// A version or a token is beyond what there is.
+    #[error("{0}")]
+    OutOfRange(String),
+    /// The caller's time was over before the projection reached what it waits for.
+    #[error("the record at {}/{} of the event log is not folded yet", .0.partition, .0.offset)]
+    Unfolded(Position),
+    /// The record was folded, but its order's history does not have it: it is a dead letter.
+    #[error("the record at {}/{} of the event log could not be read and was put aside", .0.partition, .0.offset)]
+    Unjudged(Position),
     /// A server behind the api is away.
     #[error("the {0} is not available")]
     Away(&'static str),
@@ -54,11 +63,22 @@ impl Denial {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::NotFound(_) => Code::NotFound,
+            Self::Refused { refusal, .. }
+                if matches!(refusal.rejection, Rejection::EventIdReused) =>
+            {
+                Code::AlreadyExists
+            }
+            Self::Refused { refusal, .. }
+                if matches!(refusal.rejection, Rejection::StaleVersion) =>
+            {
+                Code::Aborted
+            }
             Self::Refused { .. } => Code::FailedPrecondition,
+            Self::OutOfRange(_) => Code::OutOfRange,
             Self::Away(_) | Self::Behind | Self::Closing => Code::Unavailable,
             Self::Busy(_) => Code::ResourceExhausted,
-            Self::Late => Code::DeadlineExceeded,
-            Self::Damaged => Code::Internal,
+            Self::Late | Self::Unfolded(_) => Code::DeadlineExceeded,
+            Self::Damaged | Self::Unjudged(_) => Code::Internal,
         }
     }
 
@@ -81,7 +101,11 @@ impl Denial {
             Self::Away(_) | Self::Closing => retry_after(Duration::from_secs(1)),
             Self::Behind => retry_after(Duration::from_millis(500)),
             Self::Busy(_) => retry_after(Duration::from_millis(100)),
-            Self::Late | Self::Damaged => ErrorDetails::new(),
+            Self::OutOfRange(_)
+            | Self::Unfolded(_)
+            | Self::Unjudged(_)
+            | Self::Late
+            | Self::Damaged => ErrorDetails::new(),
         }
     }
 }
@@ -168,6 +192,13 @@ impl From<LogError> for Denial {
     fn from(error: LogError) -> Self {
         tracing::debug!(%error, "the event log did not answer");
         Self::Away("event log")
+    }
+}
+
+impl From<SearchError> for Denial {
+    fn from(error: SearchError) -> Self {
+        tracing::debug!(%error, "the search index did not answer");
+        Self::Away("search index")
     }
 }
 

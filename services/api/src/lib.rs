@@ -1,28 +1,36 @@
 //! The gRPC edge: parses requests, decides commands, appends events, reads snapshots.
 //!
-//! OK means that the log holds the event durably (promise 1). Placing an order never asks the store. A call about an
-//! existing order is decided on its snapshot; a no is only given once the snapshot is known to be current. The api
-//! never writes to the store and never folds: the projector has the last word.
+//! OK means that the log holds the event durably (promise 1). Placing an order asks the store only whether its request id
+//! came before. A call about an existing order is decided on its snapshot; a no is only given once the snapshot is known
+//! to be current. The api never writes to the store, and what it folds again is the past: the projector has the last
+//! word.
 
 mod append;
 mod call;
 mod command;
 mod denial;
+mod filter;
 mod freshness;
+mod gather;
 mod health;
+mod judge;
 mod observe;
+mod past;
 mod pipeline;
 mod place;
 mod price;
+mod read;
+mod recent;
 mod record;
 mod seed;
 mod server;
 mod service;
+mod token;
 
 use std::{sync::Arc, time::Duration};
 
 use events::Currency;
-use ports::{Clock, EventLog, IdSource, OrderStore, Reporter};
+use ports::{Clock, EventLog, IdSource, OrderStore, Reporter, SearchIndex};
 
 pub use server::run;
 
@@ -33,6 +41,8 @@ pub struct Parts {
     pub log: Arc<dyn EventLog>,
     /// Where snapshots are read.
     pub store: Arc<dyn OrderStore>,
+    /// Where orders are searched.
+    pub index: Arc<dyn SearchIndex>,
     /// Says when an event happened.
     pub clock: Arc<dyn Clock>,
     /// Names orders and events that bring no request id.

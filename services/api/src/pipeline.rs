@@ -1,8 +1,9 @@
 //! `PlaceOrders`: orders in, results out, in order, a bounded number in between.
 //!
 //! Written as a state machine by hand because it is the fastest path there is: an order costs one slot in a ring, no
-//! task and no lock. Only the oldest slot is polled; the others' acknowledgements arrive by themselves meanwhile.
-//! When the log's queue is full the stream stops reading, and HTTP/2 flow control makes the client wait.
+//! task and no lock. Two slots are polled: the oldest that is not appended yet, and the oldest of all; the others'
+//! acknowledgements arrive by themselves meanwhile. When the log's queue is full, or the ring, the stream stops reading,
+//! and HTTP/2 flow control makes the client wait.
 
 use std::{
     collections::VecDeque,
@@ -12,9 +13,9 @@ use std::{
     time::Duration,
 };
 
-use events::{Event, OrderId};
+use events::OrderId;
 use futures::Stream;
-use ports::{Ack, AppendError};
+use ports::{Ack, AppendError, Position};
 use proto::v1::{self, place_orders_response::Result as Placed};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -26,11 +27,14 @@ use tonic::{Code, Status};
 use crate::{
     denial::{Denial, to_rpc_status},
     observe::Observed,
-    place::Placer,
+    place::{Placer, Placing, answer},
 };
 
 /// How long to wait before a full queue is tried again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long to wait until it is known what a request id that stands for something else stands for.
+const REPEAT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a stream of orders needs besides the orders.
 pub(crate) struct Terms {
@@ -52,10 +56,12 @@ pub(crate) struct Pipeline<S> {
     /// The results to come, oldest first.
     slots: VecDeque<Slot>,
     slots_max: usize,
+    /// How many of the oldest slots are appended or refused; those after it may not be.
+    appended: usize,
+    /// The log's queue was full; when to try again.
+    pause: Option<Pin<Box<Sleep>>>,
     /// The index of the oldest slot.
     index: u64,
-    /// An order that found the log's queue full, and when to try it again.
-    held: Option<(Event, Pin<Box<Sleep>>)>,
     reading: Reading,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -65,9 +71,22 @@ pub(crate) struct Pipeline<S> {
 
 /// The result of one order, now or later.
 enum Slot {
-    Appended(OrderId, Ack),
+    /// It may have come before, under the same request id; the store is asked.
+    Asked(Box<Placing>, First),
+    /// It is to be appended.
+    New(Box<Placing>),
+    Appended {
+        order_id: OrderId,
+        is_named: bool,
+        ack: Ack,
+    },
+    /// It came before and is logged there.
+    Repeated(OrderId, Position),
     Refused(tonic_types::Status),
 }
+
+/// Where an order was logged before, if it was.
+type First = Pin<Box<dyn Future<Output = Result<Option<Position>, Denial>> + Send>>;
 
 /// Whether orders are still read.
 enum Reading {
@@ -87,8 +106,9 @@ where
             traceparent: terms.traceparent,
             slots: VecDeque::new(),
             slots_max: terms.orders_max.max(1),
+            appended: 0,
+            pause: None,
             index: 0,
-            held: None,
             reading: Reading::Open,
             stop: Box::pin(terms.stop.cancelled_owned()),
             deadline: terms.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
@@ -99,23 +119,83 @@ where
 
     /// Reads and appends as long as there is something to read and room for it.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.slots.len() < self.slots_max {
-            if let Some((_, pause)) = &mut self.held {
-                ready!(pause.as_mut().poll(cx));
+        loop {
+            let appended = self.poll_append(cx);
+            if self.pause.is_some() || self.slots.len() >= self.slots_max {
+                return appended;
             }
-            let event = match self.held.take() {
-                Some((event, _)) => Ok(event),
-                None => match ready!(self.poll_read(cx)) {
-                    Some(request) => self.placer.event(&request),
-                    None => break,
-                },
+            let Some(request) = ready!(self.poll_read(cx)) else { return appended };
+            let slot = match self.placer.parse_streamed(&request) {
+                Ok(placing) => self.begin(placing, cx),
+                Err(denial) => refused(denial),
             };
-            match event {
-                Ok(event) => self.append(event),
-                Err(denial) => self.refuse(denial),
-            }
+            self.slots.push_back(slot);
         }
-        Poll::Ready(())
+    }
+
+    /// Brings every order as far as it can, in the order of the stream.
+    fn poll_append(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let Some(slot) = self.slots.get_mut(self.appended) else { return Poll::Ready(()) };
+            let next = match mem::replace(slot, Slot::Refused(tonic_types::Status::default())) {
+                Slot::Asked(placing, mut first) => match first.as_mut().poll(cx) {
+                    Poll::Ready(first) => self.asked(*placing, first),
+                    Poll::Pending => {
+                        *slot = Slot::Asked(placing, first);
+                        return Poll::Pending;
+                    }
+                },
+                Slot::New(placing) => self.append(*placing),
+                done => done,
+            };
+            let is_done = !matches!(next, Slot::New(_));
+            if let Some(slot) = self.slots.get_mut(self.appended) {
+                *slot = next;
+            }
+            self.appended += usize::from(is_done);
+        }
+    }
+
+    /// Starts with an order: what can't have come before is appended at once.
+    fn begin(&mut self, placing: Placing, cx: &mut Context<'_>) -> Slot {
+        let Some(named) = placing.named else {
+            let waits = self.pause.is_some();
+            return if waits { Slot::New(Box::new(placing)) } else { self.append(placing) };
+        };
+        let patience = Instant::now() + REPEAT_PATIENCE;
+        let mut first: First = Box::pin(self.placer.clone().first(named, patience));
+        // Asked right away, so that the questions of many orders go to the store together.
+        match first.as_mut().poll(cx) {
+            Poll::Ready(first) => self.asked(placing, first),
+            Poll::Pending => Slot::Asked(Box::new(placing), first),
+        }
+    }
+
+    fn asked(&mut self, placing: Placing, first: Result<Option<Position>, Denial>) -> Slot {
+        match first {
+            Ok(Some(position)) => Slot::Repeated(placing.event.order_id, position),
+            Ok(None) => self.append(placing),
+            Err(denial) => refused(denial),
+        }
+    }
+
+    fn append(&mut self, placing: Placing) -> Slot {
+        match self.placer.append(&placing.event, self.traceparent.as_deref()) {
+            Ok(ack) => Slot::Appended {
+                order_id: placing.event.order_id,
+                is_named: placing.named.is_some(),
+                ack,
+            },
+            Err(AppendError::QueueFull) => {
+                self.pause = Some(Box::pin(sleep(QUEUE_FULL_PAUSE)));
+                Slot::New(Box::new(placing))
+            }
+            Err(error) => refused(error.into()),
+        }
     }
 
     /// The next request; `None` once no more are read.
@@ -131,34 +211,30 @@ where
         Poll::Ready(None)
     }
 
-    fn append(&mut self, event: Event) {
-        match self.placer.append(&event, self.traceparent.as_deref()) {
-            Ok(ack) => self.slots.push_back(Slot::Appended(event.order_id, ack)),
-            Err(AppendError::QueueFull) => {
-                self.held = Some((event, Box::pin(sleep(QUEUE_FULL_PAUSE))));
-            }
-            Err(error) => self.refuse(error.into()),
-        }
-    }
-
-    fn refuse(&mut self, denial: Denial) {
-        self.slots.push_back(Slot::Refused(to_rpc_status(&denial.into())));
-    }
-
     /// The oldest order's result, or the stream's end.
     fn poll_oldest(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<v1::PlaceOrdersResponse, Status>>> {
         let result = match self.slots.front_mut() {
-            Some(Slot::Appended(order_id, ack)) => match ready!(ack.as_mut().poll(cx)) {
-                Ok(position) => Placed::Placed(self.placer.acknowledged(*order_id, position)),
-                Err(error) => Placed::Refused(to_rpc_status(&Denial::from(error).into())),
-            },
+            Some(Slot::Appended { order_id, is_named, ack }) => {
+                match ready!(ack.as_mut().poll(cx)) {
+                    Ok(position) => {
+                        self.placer.acknowledged(*order_id, *is_named, position);
+                        Placed::Placed(answer(*order_id, position))
+                    }
+                    Err(error) => Placed::Refused(to_rpc_status(&Denial::from(error).into())),
+                }
+            }
+            Some(Slot::Repeated(order_id, position)) => {
+                Placed::Placed(answer(*order_id, *position))
+            }
             Some(Slot::Refused(status)) => Placed::Refused(mem::take(status)),
+            Some(Slot::Asked(..) | Slot::New(_)) => return Poll::Pending,
             None => return self.poll_end(),
         };
         self.slots.pop_front();
+        self.appended = self.appended.saturating_sub(1);
         let index = self.index;
         self.index += 1;
         Poll::Ready(Some(Ok(v1::PlaceOrdersResponse { index, result: Some(result) })))
@@ -166,12 +242,12 @@ where
 
     fn poll_end(&mut self) -> Poll<Option<Result<v1::PlaceOrdersResponse, Status>>> {
         match &mut self.reading {
-            Reading::Over(status) if self.held.is_none() => {
+            Reading::Over(status) => {
                 let status = status.take();
                 self.observed.ends_with(status.as_ref().map_or(Code::Ok, Status::code));
                 Poll::Ready(status.map(Err))
             }
-            Reading::Over(_) | Reading::Open => Poll::Pending,
+            Reading::Open => Poll::Pending,
         }
     }
 
@@ -186,12 +262,17 @@ where
             self.deadline = None;
             // No one waits for the rest.
             self.slots.clear();
-            self.held = None;
+            self.appended = 0;
+            self.pause = None;
             self.reading = Reading::Over(Some(Denial::Late.into()));
             return Poll::Ready(());
         }
         Poll::Pending
     }
+}
+
+fn refused(denial: Denial) -> Slot {
+    Slot::Refused(to_rpc_status(&denial.into()))
 }
 
 impl<S> Stream for Pipeline<S>

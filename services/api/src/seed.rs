@@ -29,8 +29,7 @@ impl OrderService for SeedService {
         edge.calls
             .run("OrderService/PlaceOrder", &metadata, |context| async move {
                 let details = parse(&message, edge.seed_currency)?;
-                let event = edge.placer.event_of(None, details);
-                let placed = edge.placer.place(event, context.traceparent.as_deref()).await?;
+                let placed = edge.placer.place(edge.placer.unnamed(details), context).await?;
                 Ok(seed::OrderResponse { status: STATUS.to_owned(), order_id: placed.order_id })
             })
             .await

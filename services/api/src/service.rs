@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use codec::{Violations, order_to_proto};
 use events::Currency;
 use proto::v1::{self, order_ledger_server::OrderLedger};
 use tokio::time::Instant;
@@ -12,13 +11,15 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     Parts, Settings,
     append::Appender,
-    call::{self, Calls},
-    command::{CommandRequest, Wanted, parse_order_id},
+    call::{self, Calls, Context},
+    command::{CommandRequest, Wanted},
     denial::Denial,
     freshness::Snapshots,
+    judge::Judge,
     observe::Observed,
     pipeline::{Pipeline, Terms},
     place::Placer,
+    read::Reads,
     record::Recorder,
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct Edge {
     pub(crate) placer: Placer,
     pub(crate) seed_currency: Currency,
     recorder: Recorder,
-    snapshots: Arc<Snapshots>,
+    reads: Reads,
     stream_orders_max: usize,
     stop: CancellationToken,
 }
@@ -44,12 +45,13 @@ impl Edge {
         let (log, store) = (Arc::clone(&parts.log), Arc::clone(&parts.store));
         let snapshots = Arc::new(Snapshots::new(log, Arc::clone(&store), settings.catch_up_max));
         let appender = Appender::new(parts, log_is_away);
+        let judge = Judge::new(Arc::clone(&snapshots));
         Self {
             calls: Calls::new(settings.calls_max, settings.call_time_max),
-            placer: Placer::new(appender.clone()),
+            placer: Placer::new(appender.clone(), Arc::clone(&snapshots), judge.clone()),
             seed_currency: settings.seed_currency,
-            recorder: Recorder::new(appender, store, Arc::clone(&snapshots)),
-            snapshots,
+            recorder: Recorder::new(appender, Arc::clone(&snapshots), judge),
+            reads: Reads::new(snapshots, store, Arc::clone(&parts.index)),
             stream_orders_max: settings.stream_orders_max,
             stop,
         }
@@ -66,14 +68,26 @@ impl LedgerService {
         method: &'static str,
         request: Request<R>,
     ) -> Result<Response<v1::RecordEventResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
         let recorder = &self.0.recorder;
-        self.0
-            .calls
-            .run(method, &metadata, |context| async move {
-                recorder.record(Wanted::parse(&message)?, context).await
-            })
-            .await
+        self.call(method, request, |message, context| async move {
+            recorder.record(Wanted::parse(&message)?, context).await
+        })
+        .await
+    }
+
+    /// A unary call, within its bounds and counted.
+    async fn call<R, T, F>(
+        &self,
+        method: &'static str,
+        request: Request<R>,
+        work: impl FnOnce(R, Context) -> F + Send,
+    ) -> Result<Response<T>, Status>
+    where
+        R: Send,
+        F: Future<Output = Result<T, Denial>> + Send,
+    {
+        let (metadata, _, message) = request.into_parts();
+        self.0.calls.run(method, &metadata, |context| work(message, context)).await
     }
 }
 
@@ -83,15 +97,11 @@ impl OrderLedger for LedgerService {
         &self,
         request: Request<v1::PlaceOrderRequest>,
     ) -> Result<Response<v1::PlaceOrderResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
         let placer = &self.0.placer;
-        self.0
-            .calls
-            .run("PlaceOrder", &metadata, |context| async move {
-                let event = placer.event(&message)?;
-                placer.place(event, context.traceparent.as_deref()).await
-            })
-            .await
+        self.call("PlaceOrder", request, |message, context| async move {
+            placer.place(placer.parse(&message)?, context).await
+        })
+        .await
     }
 
     type PlaceOrdersStream = Pipeline<Streaming<v1::PlaceOrderRequest>>;
@@ -117,25 +127,6 @@ impl OrderLedger for LedgerService {
             place,
         };
         Ok(Response::new(Pipeline::new(orders, terms)))
-    }
-
-    async fn get_order(
-        &self,
-        request: Request<v1::GetOrderRequest>,
-    ) -> Result<Response<v1::GetOrderResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
-        let snapshots = &self.0.snapshots;
-        self.0
-            .calls
-            .run("GetOrder", &metadata, |context| async move {
-                let mut faults = Violations::default();
-                let Some(order_id) = parse_order_id(&message.order_id, &mut faults) else {
-                    return Err(Denial::Invalid(faults));
-                };
-                let order = snapshots.find(order_id, context.deadline).await?;
-                Ok(v1::GetOrderResponse { order: Some(order_to_proto(&order)) })
-            })
-            .await
     }
 
     async fn record_payment_captured(
@@ -215,25 +206,37 @@ impl OrderLedger for LedgerService {
         self.record("RequestReturn", request).await
     }
 
+    async fn get_order(
+        &self,
+        request: Request<v1::GetOrderRequest>,
+    ) -> Result<Response<v1::GetOrderResponse>, Status> {
+        let reads = &self.0.reads;
+        self.call("GetOrder", request, |message, context| reads.get(message, context)).await
+    }
+
     async fn get_order_history(
         &self,
-        _request: Request<v1::GetOrderHistoryRequest>,
+        request: Request<v1::GetOrderHistoryRequest>,
     ) -> Result<Response<v1::GetOrderHistoryResponse>, Status> {
-        Err(Status::unimplemented("GetOrderHistory"))
+        let reads = &self.0.reads;
+        self.call("GetOrderHistory", request, |message, context| reads.history(message, context))
+            .await
     }
 
     async fn list_orders(
         &self,
-        _request: Request<v1::ListOrdersRequest>,
+        request: Request<v1::ListOrdersRequest>,
     ) -> Result<Response<v1::ListOrdersResponse>, Status> {
-        Err(Status::unimplemented("ListOrders"))
+        let reads = &self.0.reads;
+        self.call("ListOrders", request, |message, context| reads.list(message, context)).await
     }
 
     async fn search_orders(
         &self,
-        _request: Request<v1::SearchOrdersRequest>,
+        request: Request<v1::SearchOrdersRequest>,
     ) -> Result<Response<v1::SearchOrdersResponse>, Status> {
-        Err(Status::unimplemented("SearchOrders"))
+        let reads = &self.0.reads;
+        self.call("SearchOrders", request, |message, context| reads.search(message, context)).await
     }
 
     type WatchOrderStream = futures::stream::Empty<Result<v1::WatchOrderResponse, Status>>;

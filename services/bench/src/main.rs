@@ -6,6 +6,7 @@
 mod folded;
 mod limits;
 mod placed;
+mod read;
 mod setup;
 
 use std::{error::Error, io::Write as _, time::Duration};
@@ -29,6 +30,9 @@ struct Args {
     /// Bulk streams under way at the same time
     #[arg(long, default_value_t = 4)]
     streams: usize,
+    /// How many watch while orders are placed
+    #[arg(long, default_value_t = 1_000)]
+    watchers: usize,
     /// How many orders of five events each are folded
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
@@ -42,6 +46,10 @@ enum Measure {
     Streamed,
     /// Events, five an order, from Kafka into Postgres
     Folded,
+    /// `GetOrder`, from Postgres
+    Got,
+    /// `PlaceOrder`, folded, while others watch
+    Watched,
 }
 
 /// One line of the report.
@@ -71,6 +79,18 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted(Measure::Folded) {
         rows.push(folded::folded(args.orders).await?);
+    }
+    if wanted(Measure::Got) || wanted(Measure::Watched) {
+        let server = setup::Server::start().await?;
+        let orders = read::lives(&server).await?;
+        if wanted(Measure::Got) {
+            rows.push(read::got(&server, &orders, args.callers, duration).await?);
+        }
+        if wanted(Measure::Watched) {
+            let (callers, watchers) = (args.callers, args.watchers);
+            rows.push(read::watched(&server, &orders, callers, watchers, duration).await?);
+        }
+        server.stop().await?;
     }
     report(&rows)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     /// Of these durations, in microseconds.
-    fn of(mut micros: Vec<u32>) -> Option<Self> {
+    pub(crate) fn of(mut micros: Vec<u32>) -> Option<Self> {
         micros.sort_unstable();
         let at = |percent: usize| {
             let index = (micros.len() * percent / 100).min(micros.len().checked_sub(1)?);
@@ -43,8 +43,24 @@ pub(crate) async fn unary(
     callers: usize,
     duration: Duration,
 ) -> Result<Row, Failure> {
+    let bare = limits::unary_calls(&connect(server).await?, callers, duration).await?;
+    let (per_second, latency) = place(server, callers, duration).await?;
+    Ok(Row {
+        what: format!("PlaceOrder, {callers} calls under way"),
+        per_second,
+        latency,
+        limit: "unary calls that do nothing",
+        limit_per_second: bare,
+    })
+}
+
+/// Orders a second, placed by unary calls, and how long the calls took.
+pub(crate) async fn place(
+    server: &Server,
+    callers: usize,
+    duration: Duration,
+) -> Result<(f64, Option<Latency>), Failure> {
     let channels = connect(server).await?;
-    let bare = limits::unary_calls(&channels, callers, duration).await?;
     let mut running = JoinSet::new();
     let start = Instant::now();
     for caller in 0..callers {
@@ -63,13 +79,7 @@ pub(crate) async fn unary(
     while let Some(ended) = running.join_next().await {
         micros.extend(ended??);
     }
-    Ok(Row {
-        what: format!("PlaceOrder, {callers} calls under way"),
-        per_second: rate(micros.len(), start.elapsed()),
-        latency: Latency::of(micros),
-        limit: "unary calls that do nothing",
-        limit_per_second: bare,
-    })
+    Ok((rate(micros.len(), start.elapsed()), Latency::of(micros)))
 }
 
 /// Bulk streams, beside bare production of the same records.
@@ -111,7 +121,7 @@ pub(crate) async fn streamed(
     })
 }
 
-async fn connect(server: &Server) -> Result<Vec<Channel>, Failure> {
+pub(crate) async fn connect(server: &Server) -> Result<Vec<Channel>, Failure> {
     let mut channels = Vec::new();
     for _ in 0..CONNECTIONS {
         channels.push(Channel::from_shared(server.address.clone())?.connect().await?);

@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use events::Currency;
@@ -81,9 +82,15 @@ impl Server {
         let stop = CancellationToken::new();
         let log: Arc<KafkaLog> = Arc::clone(&installation.log);
         let store: Arc<PostgresStore> = Arc::clone(&installation.store);
+        let index = ElasticsearchIndex::new(ElasticsearchOptions {
+            url: servers::elasticsearch(),
+            index_prefix: format!("{}-", installation.name),
+            ..ElasticsearchOptions::default()
+        })?;
         let parts = api::Parts {
             log,
             store,
+            index: Arc::new(index),
             clock: clock(),
             ids: Arc::new(RandomIds),
             health: Health::default().reporter("api"),
@@ -97,6 +104,46 @@ impl Server {
         self.stop.cancel();
         self.running.await??;
         self.installation.remove().await
+    }
+}
+
+/// A projector on an installation.
+pub(crate) struct Projecting {
+    running: JoinHandle<Result<(), projector::Error>>,
+    stop: CancellationToken,
+}
+
+impl Projecting {
+    pub(crate) fn start(installation: &Installation) -> Self {
+        let parts = projector::Parts {
+            log: Arc::<KafkaLog>::clone(&installation.log),
+            store: Arc::<PostgresStore>::clone(&installation.store),
+            clock: clock(),
+            health: Health::default().reporter("projector"),
+        };
+        let stop = CancellationToken::new();
+        let run = projector::run(parts, projector::Settings::default(), stop.clone());
+        Self { running: tokio::spawn(run), stop }
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        Ok(self.running.await??)
+    }
+}
+
+/// Waits until everything that is logged by now is folded.
+pub(crate) async fn caught_up(installation: &Installation) -> Result<(), Failure> {
+    let ends = installation.log.end_offsets(Topic::Events).await?;
+    loop {
+        let progress = installation.store.progress(&[]).await?;
+        let done = ends.iter().all(|end| {
+            progress.iter().any(|at| at.partition == end.partition && at.next >= end.offset)
+        });
+        if done {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

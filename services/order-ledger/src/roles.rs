@@ -20,10 +20,10 @@ pub(crate) struct Given<'a> {
 
 impl Given<'_> {
     pub(crate) fn api(self, listener: TcpListener) -> RoleRun {
-        let Parts { log, orders: store, clock, ids, .. } = self.parts.clone();
+        let Parts { log, orders: store, search: index, clock, ids, .. } = self.parts.clone();
         let settings =
             api::Settings { seed_currency: self.config.seed_currency, ..api::Settings::default() };
-        let parts = api::Parts { log, store, clock, ids, health: self.health };
+        let parts = api::Parts { log, store, index, clock, ids, health: self.health };
         let run = api::run(parts, settings, listener, self.stop.clone());
         run.map(|ended_with| ended_with.map_err(ended("api"))).boxed()
     }

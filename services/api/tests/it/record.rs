@@ -138,7 +138,8 @@ async fn a_repeat_gets_the_first_result() {
     assert_eq!(system.logged().await, 2);
 
     let other = ledger.cancel_order(cancel(&order_id, "pay-1")).await.unwrap_err();
-    assert_eq!(refusal(&other).0, "EVENT_ID_REUSED");
+    assert_eq!(other.code(), Code::AlreadyExists, "{other}");
+    assert_eq!(other.get_details_error_info().unwrap().reason, "EVENT_ID_REUSED");
     assert_eq!(system.folded(&order_id).await.version, 2);
     system.stop().await;
 }

@@ -169,3 +169,44 @@ async fn the_callers_deadline_ends_the_stream() {
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     system.stop().await;
 }
+
+#[tokio::test]
+async fn a_file_sent_again_places_what_was_missing_and_nothing_twice() {
+    let mut system = System::start().await;
+    let orders = |from: usize| (from..from + 300).map(|n| order(&format!("file-{n}")));
+    let first = system.ledger().place_orders(stream::iter(orders(0))).await.unwrap();
+    let first: Vec<_> = first.into_inner().map(|result| placed(result.unwrap())).collect().await;
+    system.folded(&first[299].order_id).await;
+
+    // At a server that never saw them, and of the last hundred it never will have.
+    let again = system.another_api().await.place_orders(stream::iter(orders(100))).await.unwrap();
+    let again: Vec<_> = again.into_inner().map(|result| placed(result.unwrap())).collect().await;
+    assert_eq!(again[..200], first[100..], "the first result, position included");
+    assert_eq!(system.logged().await, 400);
+
+    // Without a look at the store, where it was just placed.
+    system.store.is_away(true);
+    let once_more = system.ledger().place_orders(stream::iter(orders(0))).await.unwrap();
+    let once_more: Vec<_> =
+        once_more.into_inner().map(|result| placed(result.unwrap())).collect().await;
+    assert_eq!(once_more, first);
+    system.store.is_away(false);
+
+    let mut other = order("file-7");
+    other.details.as_mut().unwrap().region = "Biobío".to_owned();
+    other.wait_for = v1::WaitFor::Applied.into();
+    let mut waits = other.clone();
+    waits.request_id = String::new();
+    other.wait_for = v1::WaitFor::Logged.into();
+    let refused = system.ledger().place_orders(stream::iter([other, waits])).await.unwrap();
+    let codes: Vec<_> = refused
+        .into_inner()
+        .map(|result| match result.unwrap().result.unwrap() {
+            Placed::Refused(status) => status.code,
+            Placed::Placed(placed) => panic!("{placed:?}"),
+        })
+        .collect()
+        .await;
+    assert_eq!(codes, [i32::from(Code::AlreadyExists), i32::from(Code::InvalidArgument)]);
+    system.stop().await;
+}

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use adapter_embedded::{SqliteLog, SqliteStore};
+use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
 use events::OrderId;
-use ports::{EventLog, Health, OrderStore, TopicSettings};
+use ports::{EventLog, Health, OrderStore, SearchIndex as _, TopicSettings};
 use proto::{
     seed::order_service_client::OrderServiceClient,
     v1::{self, order_ledger_client::OrderLedgerClient},
@@ -25,6 +25,8 @@ pub(crate) struct System {
     pub(crate) log: Arc<FaultyLog>,
     /// As the api sees it.
     pub(crate) store: Arc<FaultyStore>,
+    pub(crate) index: Arc<SqliteSearch>,
+    pub(crate) clock: Arc<TestClock>,
     pub(crate) health: Health,
     pub(crate) address: SocketAddr,
     pub(crate) channel: Channel,
@@ -51,6 +53,8 @@ impl System {
             Arc::new(SqliteStore::open(&data.path().join("state.db")).await.unwrap());
         state.prepare().await.unwrap();
         state.bind_partitions(3).await.unwrap();
+        let index = Arc::new(SqliteSearch::open(&data.path().join("search.db")).await.unwrap());
+        index.prepare().await.unwrap();
         let log = Arc::new(FaultyLog::new(Arc::clone(&inner)));
         let store = Arc::new(FaultyStore::new(Arc::clone(&state)));
         let (clock, health) = (Arc::new(TestClock::default()), Health::default());
@@ -75,7 +79,8 @@ impl System {
         let parts = api::Parts {
             log: log.clone(),
             store: store.clone(),
-            clock,
+            index: index.clone(),
+            clock: clock.clone(),
             ids: Arc::new(TestIds::seeded(1)),
             health: health.reporter("api"),
         };
@@ -91,6 +96,8 @@ impl System {
         Self {
             log,
             store,
+            index,
+            clock,
             health,
             address,
             channel,
@@ -104,6 +111,23 @@ impl System {
 
     pub(crate) fn ledger(&self) -> OrderLedgerClient<Channel> {
         OrderLedgerClient::new(self.channel.clone())
+    }
+
+    /// A client of a second api on the same parts, as another process would be.
+    pub(crate) async fn another_api(&mut self) -> OrderLedgerClient<Channel> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let parts = api::Parts {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            index: self.index.clone(),
+            clock: self.clock.clone(),
+            ids: Arc::new(TestIds::seeded(2)),
+            health: self.health.reporter("another api"),
+        };
+        self.api.spawn(api::run(parts, api::Settings::default(), listener, self.stop_api.clone()));
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        OrderLedgerClient::new(endpoint.connect().await.unwrap())
     }
 
     pub(crate) fn seed(&self) -> OrderServiceClient<Channel> {
