@@ -51,6 +51,8 @@ macro_rules! order_store {
                 orders_are_listed_newest_first_in_pages,
                 a_list_has_what_matches_and_nothing_else,
                 a_list_shows_orders_as_they_are,
+                a_list_tells_instants_apart_by_the_microsecond,
+                texts_that_no_order_can_hold_match_none,
                 a_store_that_answers_says_so,
             ]
         );

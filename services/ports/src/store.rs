@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use events::{EventId, EventKind, Order, OrderId, Rejection, State, Version};
 
 use crate::{DeadLetter, Offset, Partition, Position};
@@ -171,10 +171,23 @@ pub struct OrderFilter {
     pub placed_until: Option<DateTime<Utc>>,
 }
 
+impl OrderFilter {
+    /// Where a page ends that begins behind `after`: the orders before it in time, or at the same instant before it by
+    /// id, if there is one. One bound of the two, so that a store finds the place in its index instead of walking to it
+    /// from `placed_until`.
+    #[must_use]
+    pub fn before(&self, after: Option<ListKey>) -> Option<(DateTime<Utc>, Option<OrderId>)> {
+        // No order stands before `None`.
+        let until = self.placed_until.map(|until| (until.trunc_subsecs(6), None));
+        let after = after.map(|key| (key.placed_at.trunc_subsecs(6), Some(key.order_id)));
+        until.into_iter().chain(after).min()
+    }
+}
+
 /// Where a page of a list ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListKey {
-    /// When the last order was placed, to the microsecond.
+    /// When the last order was placed. Digits below the microsecond do not matter.
     pub placed_at: DateTime<Utc>,
     /// Which it was.
     pub order_id: OrderId,
@@ -268,6 +281,7 @@ pub trait OrderStore: Send + Sync {
     async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError>;
 
     /// Snapshots that match, newest placed first (then by id, the highest first), those after `after`, at most `limit`.
+    /// Every instant, given or stored, counts to the microsecond: digits below are cut off.
     async fn list(
         &self,
         filter: &OrderFilter,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use events::{OrderId, State, Version};
 use ports::{Offset, Partition, Position};
 use sqlx::{Row as _, postgres::PgRow};
@@ -23,6 +23,11 @@ pub(crate) fn version(version: u64) -> i64 {
 /// More rows than can be counted are all of them.
 pub(crate) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// An instant that is compared: cut to the microsecond that a column holds. (The driver would cut towards 2000.)
+pub(crate) fn instant(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
 }
 
 /// When a claim made at `now` runs out.

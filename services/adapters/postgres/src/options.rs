@@ -66,6 +66,8 @@ impl TryFrom<&PostgresOptions> for Connecting {
             ("search_path", options.schema.as_str()),
             // Tables grow from nothing to millions of rows within a rebuild: a plan is made for the size they have.
             ("plan_cache_mode", "force_custom_plan"),
+            // Thousands of look-ups in one statement look dear, and are not: compiling them would take longer.
+            ("jit", "off"),
             // What a caller no longer waits for shall not hold locks: a projector may be waiting for them.
             ("statement_timeout", "30s"),
             ("idle_in_transaction_session_timeout", "30s"),

@@ -6,5 +6,6 @@ mod commits;
 mod contract;
 mod faults;
 mod migrations;
+mod plans;
 mod readme;
 mod schema;

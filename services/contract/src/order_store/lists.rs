@@ -44,16 +44,17 @@ pub async fn an_order_and_an_event_are_looked_up_together(store: &dyn OrderStore
     assert_eq!(store.look_up(&[]).await.unwrap(), []);
 }
 
-/// The recorded row is the first, so it is always among those told.
+/// The recorded row is the first, so it is always among those told; the history has them all, over many pages.
 pub async fn of_many_repeats_the_first_are_told(store: &dyn OrderStore) {
     store.bind_partitions(1).await.unwrap();
     let order = order_id(1);
     let mut events = vec![placed(order)];
-    events.extend(vec![captured(order); 40]);
+    events.extend(vec![captured(order); 2_500]);
     let commit = batch(0, 0, &events);
     store.commit(&commit).await.unwrap();
     let found = store.look_up(&[(order, captured(order).id)]).await.unwrap().remove(0).unwrap();
     assert_eq!(found.history, commit.history[1..=LookedUp::HISTORY_MAX]);
+    assert_eq!(store.history(order).await.unwrap(), commit.history);
 }
 
 /// Thousands of questions are one answer.
@@ -214,4 +215,47 @@ pub async fn a_list_shows_orders_as_they_are(store: &dyn OrderStore) {
     let found = store.list(&OrderFilter::default(), None, 10).await.unwrap();
     assert_eq!(found, [stored(&moved.snapshots[0])]);
     assert_eq!(found[0].position.partition, Partition(0));
+}
+
+/// Events carry nanoseconds, stores keep microseconds, cut off downwards in every century.
+pub async fn a_list_tells_instants_apart_by_the_microsecond(store: &dyn OrderStore) {
+    store.bind_partitions(1).await.unwrap();
+    for (n, second) in [(0, -2_000_000_000), (1, 900_000_000), (2, 1_800_000_000)] {
+        let instant = |nanos| DateTime::<Utc>::from_timestamp(second, nanos).unwrap();
+        let from = n * 5;
+        let rows = [1_999, 2_000, 2_001, 2_999, 3_000].into_iter().zip(from..).map(|(nanos, n)| {
+            let mut order = folded(&[placed(order_id(n.try_into().unwrap()))]);
+            order.placed_at = instant(nanos);
+            snapshot_row(&order, position(0, n))
+        });
+        let snapshots: Vec<_> = rows.collect();
+        let ids: Vec<_> = snapshots.iter().map(|row| row.order.id).collect();
+        let partitions = vec![step(0, from, from + 5)];
+        store.commit(&Commit { partitions, snapshots, ..Commit::default() }).await.unwrap();
+
+        let mut at_once = ids[1..4].to_vec();
+        at_once.sort_unstable_by(|one, other| other.cmp(one));
+        let all = [&ids[4..], &at_once, &ids[..1]].concat();
+        let listed = async |from, until| {
+            let placed_from = Some(instant(from));
+            let placed_until = Some(instant(until));
+            // Pages of one begin behind each of them.
+            pages(store, &OrderFilter { placed_from, placed_until, ..OrderFilter::default() }, 1)
+                .await
+        };
+        assert_eq!(listed(1_000, 4_000).await, all, "{second}");
+        assert_eq!(listed(2_999, 3_999).await, at_once, "{second}");
+    }
+}
+
+/// They come from a caller, so they are no fault of the store.
+pub async fn texts_that_no_order_can_hold_match_none(store: &dyn OrderStore) {
+    listed(store).await;
+    for text in ["", "North\0", "\0", "N%", "'", "\u{fffd}"] {
+        let text = Some(text.to_owned());
+        let by_region = OrderFilter { region: text.clone(), ..OrderFilter::default() };
+        assert_eq!(store.list(&by_region, None, 10).await.unwrap(), []);
+        let by_customer = OrderFilter { customer_email: text, ..OrderFilter::default() };
+        assert_eq!(store.list(&by_customer, None, 10).await.unwrap(), []);
+    }
 }

@@ -123,12 +123,10 @@ pub(super) async fn list(
     if let Some(from) = filter.placed_from {
         list.push(" AND placed_at >= ").push_bind(database::micros(from));
     }
-    if let Some(until) = filter.placed_until {
-        list.push(" AND placed_at < ").push_bind(database::micros(until));
-    }
-    if let Some(ListKey { placed_at, order_id }) = after {
+    if let Some((placed_at, order_id)) = filter.before(after) {
+        let order_id = order_id.map_or_else(String::new, |order| order.to_string());
         list.push(" AND (placed_at, order_id) < (").push_bind(database::micros(placed_at));
-        list.push(", ").push_bind(order_id.to_string()).push(")");
+        list.push(", ").push_bind(order_id).push(")");
     }
     list.push(" ORDER BY placed_at DESC, order_id DESC LIMIT ").push_bind(database::limit(limit));
     let rows = list.build().fetch_all(pool).await?;

@@ -64,7 +64,7 @@ impl<'a> Columns<'a> {
         self.customer_email.push(details.customer.email.as_str());
         self.payment_gateway.push(details.payment.gateway.as_str());
         self.anomalies.push(order.anomalies.into());
-        self.placed_at.push(order.placed_at);
+        self.placed_at.push(columns::instant(order.placed_at));
         self.updated_at.push(order.updated_at);
         self.partition.push(columns::partition(position.partition));
         self.offset.push(position.offset.0);
@@ -150,6 +150,11 @@ pub(super) async fn list(
     after: Option<ListKey>,
     limit: usize,
 ) -> Result<Vec<StoredSnapshot>, Error> {
+    let texts = [&filter.region, &filter.customer_email];
+    if texts.into_iter().flatten().any(|text| text.contains('\0')) {
+        // No column can hold it, so none does; Postgres would call it an error.
+        return Ok(Vec::new());
+    }
     let mut list = QueryBuilder::<Postgres>::new(
         r#"SELECT order_id, partition, "offset", snapshot FROM orders WHERE true"#,
     );
@@ -164,14 +169,12 @@ pub(super) async fn list(
         list.push(" AND customer_email = ").push_bind(email);
     }
     if let Some(from) = filter.placed_from {
-        list.push(" AND placed_at >= ").push_bind(from);
+        list.push(" AND placed_at >= ").push_bind(columns::instant(from));
     }
-    if let Some(until) = filter.placed_until {
-        list.push(" AND placed_at < ").push_bind(until);
-    }
-    if let Some(ListKey { placed_at, order_id }) = after {
+    if let Some((placed_at, order_id)) = filter.before(after) {
+        let order_id = order_id.map_or_else(Uuid::nil, |order| order.as_uuid());
         list.push(" AND (placed_at, order_id) < (").push_bind(placed_at);
-        list.push(", ").push_bind(order_id.as_uuid()).push(")");
+        list.push(", ").push_bind(order_id).push(")");
     }
     list.push(" ORDER BY placed_at DESC, order_id DESC LIMIT ").push_bind(columns::limit(limit));
     let rows = list.build().fetch_all(connection).await?;
