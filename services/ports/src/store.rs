@@ -172,9 +172,9 @@ pub struct OrderFilter {
 }
 
 impl OrderFilter {
-    /// Where a page ends that begins behind `after`: the orders before it in time, or at the same instant before it by
-    /// id, if there is one. One bound of the two, so that a store finds the place in its index instead of walking to it
-    /// from `placed_until`.
+    /// What every order of a page stands before, by instant (to the microsecond) and then by id: `after`, where the last
+    /// page ended, or `placed_until`, whichever is earlier. One bound instead of two, so that a store finds the place in
+    /// its index and does not walk there from `placed_until`.
     #[must_use]
     pub fn before(&self, after: Option<ListKey>) -> Option<(DateTime<Utc>, Option<OrderId>)> {
         // No order stands before `None`.
