@@ -1,8 +1,17 @@
 //! The command line: what can be said, not what it does.
 
+mod order;
+mod record;
+mod values;
+
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+pub(crate) use order::{
+    ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
+};
+pub(crate) use record::{GoodsVerb, RecordVerb};
 
 use crate::config::{ConfigError, KEYS, Resolved};
 
@@ -43,13 +52,16 @@ pub(crate) enum Verb {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Place, move and look at orders through a running server
+    /// Place, move, find and watch orders through a running server
+    #[command(after_help = order::EXIT_CODES)]
     Order {
         #[command(flatten)]
         client: ClientArgs,
         #[command(subcommand)]
         verb: OrderVerb,
     },
+    /// Print the completions of a shell, to be put where it looks for them
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Debug, Args)]
@@ -63,61 +75,6 @@ pub(crate) struct DemoArgs {
     /// Orders to place instead of the built-in ones, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) orders: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ClientArgs {
-    /// The server
-    #[arg(
-        long,
-        env = "ORDER_LEDGER_SERVER",
-        default_value = "http://127.0.0.1:50051",
-        global = true,
-        value_name = "URL"
-    )]
-    pub(crate) server: String,
-    /// How long to wait for an answer, in seconds
-    #[arg(long, default_value_t = 10, global = true, value_name = "SECONDS")]
-    pub(crate) timeout: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum OrderVerb {
-    /// Place orders from a file, one JSON object a line; `-` reads standard input
-    Place {
-        /// The file
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Show an order
-    Get { order_id: String },
-    /// Report that a payment came in: all that is to be paid
-    Pay {
-        order_id: String,
-        /// The payment provider's own id
-        #[arg(long, default_value = "")]
-        reference: String,
-    },
-    /// Report that picking and packing began
-    Prepare { order_id: String },
-    /// Report that the carrier took it
-    Ship {
-        order_id: String,
-        #[arg(long)]
-        carrier: String,
-        #[arg(long)]
-        tracking_number: String,
-    },
-    /// Report that the customer has it
-    Deliver { order_id: String },
-    /// Close it
-    Complete { order_id: String },
-    /// Call it off
-    Cancel {
-        order_id: String,
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
 }
 
 /// A flag for every key of the configuration, and the file.

@@ -1,38 +1,52 @@
 //! `order-ledger order …`: the same API as everyone else's, from the command line.
+//!
+//! Owns the connection and the choice of the verb; the modules below own a kind of verb each. Knows nothing of logs,
+//! stores or roles: what it can't do by gRPC it can't do.
 
+mod bulk;
+mod failure;
+mod line_reader;
 mod order_file;
+mod out;
+mod place;
+mod read;
+mod record;
+mod sheet;
+mod watch;
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Write as _},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
-use proto::v1::{self, order_ledger_client::OrderLedgerClient};
-use tonic::{Status, transport::Channel};
-use tonic_types::StatusExt as _;
+use proto::v1::order_ledger_client::OrderLedgerClient;
+use tonic::{Request, Status, transport::Channel};
 
+pub(crate) use failure::{ClientError, misused};
 pub(crate) use order_file::parse_line;
 
 use crate::{
-    Failure,
     cli::{ClientArgs, OrderVerb},
-    table,
+    client::{failure::Refused, out::Out},
 };
 
-/// The server refused or did not answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
-    #[error("can't reach {server}; is `order-ledger serve` running there?")]
-    Connect {
-        server: String,
-        #[source]
-        source: tonic::transport::Error,
-    },
-    #[error("{0}")]
-    Refused(String),
+/// A page of long orders is larger than gRPC's customary 4 MiB.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// How often a silent connection is asked whether it lives: a watch can be silent for days.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// What a verb works with.
+pub(crate) struct Session {
+    client: OrderLedgerClient<Channel>,
+    timeout: Duration,
+    out: Out,
+}
+
+impl Session {
+    /// A request that tells the server how long the caller waits.
+    fn within<R>(&self, message: R) -> Request<R> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
 }
 
 /// Connects.
@@ -40,134 +54,44 @@ pub(crate) async fn connect(
     server: &str,
     timeout: Duration,
 ) -> Result<OrderLedgerClient<Channel>, ClientError> {
-    let failed = |source| ClientError::Connect { server: server.to_owned(), source };
-    let endpoint = Channel::from_shared(server.to_owned()).map_err(|_| {
-        ClientError::Refused(format!("--server is {server:?}; allowed: http://HOST:PORT"))
-    })?;
-    let channel =
-        endpoint.connect_timeout(timeout).timeout(timeout).connect().await.map_err(failed)?;
-    Ok(OrderLedgerClient::new(channel))
+    let endpoint = Channel::from_shared(server.to_owned())
+        .map_err(|_| ClientError::NoAddress(server.to_owned()))?;
+    let channel = endpoint
+        .connect_timeout(timeout)
+        .timeout(timeout)
+        .http2_keep_alive_interval(PING_EVERY)
+        .connect()
+        .await
+        .map_err(|source| ClientError::Connect { server: server.to_owned(), source })?;
+    Ok(OrderLedgerClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
-/// Runs one verb.
-pub(crate) async fn run(args: &ClientArgs, verb: OrderVerb) -> Result<ExitCode, Failure> {
-    let mut client = connect(&args.server, Duration::from_secs(args.timeout)).await?;
-    let request_id = String::new();
-    let recorded = match verb {
-        OrderVerb::Place { file } => return place(&mut client, &file).await,
-        OrderVerb::Get { order_id } => {
-            let response =
-                client.get_order(v1::GetOrderRequest { order_id, ..Default::default() }).await;
-            let order = response.map_err(refused)?.into_inner().order.unwrap_or_default();
-            writeln!(io::stdout(), "{}", table::order(&order))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        OrderVerb::Pay { order_id, reference } => {
-            let amount = None;
-            let request = v1::RecordPaymentCapturedRequest {
-                order_id,
-                request_id,
-                amount,
-                reference,
-                ..Default::default()
-            };
-            client.record_payment_captured(request).await
-        }
-        OrderVerb::Prepare { order_id } => {
-            let request =
-                v1::RecordPreparationStartedRequest { order_id, request_id, ..Default::default() };
-            client.record_preparation_started(request).await
-        }
-        OrderVerb::Ship { order_id, carrier, tracking_number } => {
-            let parcel = Some(v1::Parcel { carrier, tracking_number });
-            client
-                .record_shipped(v1::RecordShippedRequest {
-                    order_id,
-                    request_id,
-                    parcel,
-                    ..Default::default()
-                })
-                .await
-        }
-        OrderVerb::Deliver { order_id } => {
-            client
-                .record_delivered(v1::RecordDeliveredRequest {
-                    order_id,
-                    request_id,
-                    ..Default::default()
-                })
-                .await
-        }
-        OrderVerb::Complete { order_id } => {
-            client
-                .record_completed(v1::RecordCompletedRequest {
-                    order_id,
-                    request_id,
-                    ..Default::default()
-                })
-                .await
-        }
-        OrderVerb::Cancel { order_id, reason } => {
-            client
-                .cancel_order(v1::CancelOrderRequest {
-                    order_id,
-                    request_id,
-                    reason,
-                    ..Default::default()
-                })
-                .await
-        }
-    };
-    let recorded = recorded.map_err(refused)?.into_inner();
-    writeln!(io::stdout(), "recorded as event {}", recorded.event_id)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Places every order of a file; a bad line is told with its number and does not stop the others.
-async fn place(client: &mut OrderLedgerClient<Channel>, file: &Path) -> Result<ExitCode, Failure> {
-    let lines: Box<dyn BufRead> = if file == Path::new("-") {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        let opened = File::open(file);
-        Box::new(BufReader::new(opened.map_err(|e| format!("{}: {e}", file.display()))?))
-    };
-    let mut code = ExitCode::SUCCESS;
-    for (index, line) in lines.lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let placed = match parse_line(&line) {
-            Ok(request) => client.place_order(request).await.map_err(|s| refused(s).to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match placed {
-            Ok(placed) => writeln!(io::stdout(), "{}", placed.into_inner().order_id)?,
-            Err(error) => {
-                code = ExitCode::FAILURE;
-                writeln!(io::stderr(), "{}:{}: {error}", file.display(), index + 1)?;
-            }
-        }
+/// Runs one verb, tells what went wrong, and gives the exit code.
+pub(crate) async fn run(args: &ClientArgs, verb: OrderVerb) -> ExitCode {
+    match perform(args, verb).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(args.output),
     }
-    Ok(code)
 }
 
-/// A status as a line for people: what, and each bad field.
+async fn perform(args: &ClientArgs, verb: OrderVerb) -> Result<(), ClientError> {
+    let out = Out::new(args.output)?;
+    let timeout = Duration::from_secs(args.timeout);
+    let client = connect(&args.server, timeout).await?;
+    let mut session = Session { client, timeout, out };
+    match verb {
+        OrderVerb::Place(args) => place::run(session, args).await,
+        OrderVerb::Get(args) => read::get(&mut session, args).await,
+        OrderVerb::List { filter, page } => read::list(&mut session, filter, page).await,
+        OrderVerb::History { order_id, page } => read::history(&mut session, order_id, page).await,
+        OrderVerb::Search(args) => read::search(&mut session, args).await,
+        OrderVerb::Watch(args) => watch::run(&mut session, args).await,
+        OrderVerb::Record(verb) => record::run(&mut session, verb).await,
+    }
+}
+
+/// What a server's refusal means to the caller.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 pub(crate) fn refused(status: Status) -> ClientError {
-    let mut line = format!("{:?}: {}", status.code(), status.message());
-    let details = status.get_error_details();
-    if let Some(bad) = details.bad_request() {
-        let fields: Vec<_> = bad
-            .field_violations
-            .iter()
-            .map(|violation| format!("{} {}", violation.field, violation.description))
-            .collect();
-        line = format!("{:?}: {}", status.code(), fields.join("; "));
-    }
-    if let Some(info) = details.error_info()
-        && let Some(allowed) = info.metadata.get("allowed_events")
-    {
-        line = format!("{line}; possible now: {allowed}");
-    }
-    ClientError::Refused(line)
+    ClientError::Refused(Refused::from(&status))
 }

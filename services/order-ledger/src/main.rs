@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -35,7 +35,11 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(misuse) => return client::misused(&misuse),
+    };
+    match run(cli).await {
         Ok(code) => code,
         Err(failure) => {
             complain(failure.as_ref());
@@ -73,7 +77,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             write!(io::stdout(), "{resolved}")?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Order { client, verb } => client::run(&client, verb).await,
+        Verb::Order { client, verb } => Ok(client::run(&client, verb).await),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "order-ledger", &mut script);
+            io::stdout().write_all(&script)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -1,7 +1,11 @@
-//! Tables for people.
+//! Tables for people: one order here, many things of a kind in `rows`.
+
+mod rows;
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use proto::v1;
+
+pub(crate) use rows::{change, history, orders, position, standing, summaries, totals};
 
 /// A plain table with a header.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -15,11 +19,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
 /// An order as a table of its fields.
 pub(crate) fn order(order: &v1::Order) -> Table {
     let details = order.details.clone().unwrap_or_default();
-    let currency = events::Currency::from_code(&details.currency_code);
-    let money = |minor: i64| match (currency, events::MinorUnits::new(minor)) {
-        (Some(currency), Ok(amount)) => events::Money { amount, currency }.to_string(),
-        _ => format!("{} {minor}", details.currency_code),
-    };
+    let money = |minor| money(&details.currency_code, minor);
     let customer = details.customer.unwrap_or_default();
     let mut table = table(["order", order.order_id.as_str()]);
     table.add_row(["state", state_name(order.state)]);
@@ -35,9 +35,11 @@ pub(crate) fn order(order: &v1::Order) -> Table {
         "ships to".to_owned(),
         format!("{}, {}", details.shipping_address, details.region),
     ]);
-    for line in details.lines {
+    for (index, line) in details.lines.iter().enumerate() {
         let price = money(line.unit_price_minor);
-        table.add_row([line.sku, format!("{} × {} at {price}", line.quantity, line.name)]);
+        let so_far = order.progress.get(index).map_or_else(String::new, progress);
+        let what = format!("{} × {} at {price}{so_far}", line.quantity, line.name);
+        table.add_row([format!("line {}: {}", index + 1, line.sku), what]);
     }
     if let Some(parcel) = &order.parcel {
         table.add_row([
@@ -55,6 +57,26 @@ pub(crate) fn order(order: &v1::Order) -> Table {
     table.add_row(["placed at".to_owned(), instant(order.placed_at.as_ref())]);
     table.add_row(["updated at".to_owned(), instant(order.updated_at.as_ref())]);
     table
+}
+
+/// How far a line has come; nothing if it has not begun.
+fn progress(line: &v1::LineProgress) -> String {
+    let parts = [
+        (line.shipped, "shipped"),
+        (line.return_requested, "to come back"),
+        (line.returned, "came back"),
+        (line.refunded, "refunded"),
+    ];
+    let begun = parts.into_iter().filter(|(pieces, _)| *pieces > 0);
+    begun.map(|(pieces, what)| format!(", {pieces} {what}")).collect()
+}
+
+/// An amount as people write it, or as it is if the currency is not known.
+fn money(currency: &str, minor: i64) -> String {
+    match (events::Currency::from_code(currency), events::MinorUnits::new(minor)) {
+        (Some(currency), Ok(amount)) => events::Money { amount, currency }.to_string(),
+        _ => format!("{currency} {minor}"),
+    }
 }
 
 /// The domain's name of a wire state.

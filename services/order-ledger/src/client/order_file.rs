@@ -6,9 +6,40 @@ use proto::v1;
 use serde::Deserialize;
 
 /// A line is not an order.
-#[derive(Debug, thiserror::Error)]
-#[error("not an order: {0}")]
-pub(crate) struct OrderFileError(#[from] serde_json::Error);
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("not an order: {}{description}", if .field.is_empty() { String::new() } else { format!("{field} ") })]
+pub(crate) struct OrderFileError {
+    /// Which field, as in `lines[1].quantity`; empty if it is not even JSON.
+    pub(crate) field: String,
+    /// What is wrong with it, and in which column of the line.
+    pub(crate) description: String,
+}
+
+impl OrderFileError {
+    /// What is wrong with the line as a whole.
+    pub(crate) fn whole(description: String) -> Self {
+        Self { field: String::new(), description }
+    }
+}
+
+impl From<serde_path_to_error::Error<serde_json::Error>> for OrderFileError {
+    fn from(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        let error = error.into_inner();
+        let text = error.to_string();
+        // serde_json's own place would read as a line of the file, which only the caller knows.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let description = text.strip_suffix(&place).map_or_else(
+            || text.clone(),
+            |what| match error.line() {
+                1 => format!("{what} (column {})", error.column()),
+                line => format!("{what} (its line {line}, column {})", error.column()),
+            },
+        );
+        Self { field, description }
+    }
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,9 +85,11 @@ struct Payment {
     bank: String,
 }
 
-/// Parses one line. Whether the order makes sense is the server's to say.
+/// Parses one order. Whether the order makes sense is the server's to say.
 pub(crate) fn parse_line(line: &str) -> Result<v1::PlaceOrderRequest, OrderFileError> {
-    let order: OrderLine = serde_json::from_str(line)?;
+    let json = &mut serde_json::Deserializer::from_str(line);
+    let order: OrderLine = serde_path_to_error::deserialize(&mut *json)?;
+    json.end().map_err(|error| OrderFileError::whole(error.to_string()))?;
     let lines = order.lines.into_iter().map(|article| v1::OrderLine {
         sku: article.sku,
         name: article.name,
