@@ -91,15 +91,22 @@ pub(crate) enum OrderVerb {
     Record(RecordVerb),
 }
 
+/// Where the orders are: one of them.
 #[derive(Debug, Args)]
-#[group(id = "orders", args = ["order", "file"], required = true, multiple = false)]
-pub(crate) struct PlaceArgs {
+#[group(required = true, multiple = false)]
+pub(crate) struct OrderSource {
     /// One order: a file with one JSON object; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) order: Option<PathBuf>,
     /// Many orders: a file with one JSON object a line; a bad line does not stop the others
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    #[command(flatten)]
+    pub(crate) source: OrderSource,
     /// The idempotency key; in a file, line N that has none of its own gets ID-N, so that the file can be placed again
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,

@@ -15,7 +15,7 @@ use crate::{
 const ORDER_BYTES_MAX: u64 = 8 << 20;
 
 pub(crate) async fn run(mut session: Session, args: PlaceArgs) -> Result<(), ClientError> {
-    match (&args.file, &args.order) {
+    match (&args.source.file, &args.source.order) {
         (Some(file), _) => bulk::run(session, file, &args).await,
         (None, Some(file)) => one(&mut session, file, &args).await,
         // Clap asks for one of them.

@@ -78,7 +78,7 @@ async fn a_person_takes_an_order_through_by_hand_and_verifies() {
     }
     let early = order(&["deliver", &id]).await;
     let error = String::from_utf8(early.stderr).unwrap();
-    assert!(!early.status.success() && error.contains("FailedPrecondition"), "{error}");
+    assert!(!early.status.success() && error.contains("FAILED_PRECONDITION"), "{error}");
     assert!(error.contains("OrderShipped"), "it names what is possible: {error}");
     let shipped = ["ship", &id, "--carrier", "Chilexpress", "--tracking-number", "CX-1"];
     for step in [&shipped[..], &["deliver", &id], &["complete", &id]] {

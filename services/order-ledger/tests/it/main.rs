@@ -11,6 +11,7 @@
 )]
 
 mod bad_records;
+mod by_hand;
 mod client;
 mod command_line;
 mod compare;
@@ -20,6 +21,9 @@ mod embedded;
 mod installation;
 mod kill;
 mod oracle;
+mod order_bulk;
+mod order_failures;
+mod order_verbs;
 mod pipeline;
 mod process;
 mod servers_away;
