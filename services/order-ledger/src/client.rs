@@ -11,6 +11,7 @@ mod out;
 mod place;
 mod read;
 mod record;
+mod refused;
 mod sheet;
 mod watch;
 
@@ -24,7 +25,7 @@ pub(crate) use order_file::parse_line;
 
 use crate::{
     cli::{ClientArgs, OrderVerb},
-    client::{failure::Refused, out::Out},
+    client::{out::Out, refused::Refused},
 };
 
 /// A page of long orders is larger than gRPC's customary 4 MiB.

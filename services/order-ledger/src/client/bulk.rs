@@ -15,10 +15,10 @@ use crate::{
     cli::PlaceArgs,
     client::{
         ClientError, Session,
-        failure::Refused,
         line_reader::{Line, LineReader},
         order_file::OrderFileError,
         parse_line, place, refused,
+        refused::Refused,
     },
 };
 

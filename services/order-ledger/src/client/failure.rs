@@ -1,7 +1,6 @@
-//! What can go wrong for a caller: told to people in a line, to programs as JSON, to scripts by the exit code.
+//! What ends a verb early: told to people in a line, to programs as JSON, to scripts by the exit code.
 
 use std::{
-    collections::BTreeMap,
     error::Error,
     ffi::OsStr,
     io::{self, Write as _},
@@ -9,15 +8,14 @@ use std::{
     process::ExitCode,
 };
 
-use serde::Serialize;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, RpcStatusExt as _, StatusExt as _};
-
-use crate::{cli::Output, client::order_file::OrderFileError, complain};
-
-/// Names in the metadata that are the client's own.
-const RESUME_TOKEN: &str = "resume_token";
-const UNANSWERED_FROM: &str = "unanswered_from";
+use crate::{
+    cli::Output,
+    client::{
+        order_file::OrderFileError,
+        refused::{Kind, Refused},
+    },
+    complain,
+};
 
 /// Why a verb of `order-ledger order` failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,147 +52,6 @@ pub(crate) enum ClientError {
     Json(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What the server's answer says, taken apart once.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Refused {
-    /// As gRPC spells it, or `USAGE` and `UNKNOWN` for what never was a call.
-    code: &'static str,
-    message: String,
-    fields: Vec<Field>,
-    /// Of `google.rpc.ErrorInfo`; empty if there is none.
-    reason: String,
-    metadata: BTreeMap<String, String>,
-    #[serde(skip)]
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct Field {
-    field: String,
-    description: String,
-}
-
-/// What a script can do about it: the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Other = 1,
-    Usage = 2,
-    NotFound = 3,
-    Refused = 4,
-    Invalid = 5,
-    Unavailable = 6,
-}
-
-impl Kind {
-    const fn of(code: Code) -> Self {
-        match code {
-            Code::NotFound => Self::NotFound,
-            Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => Self::Refused,
-            Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
-            Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => {
-                Self::Unavailable
-            }
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::PermissionDenied
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::DataLoss
-            | Code::Unauthenticated => Self::Other,
-        }
-    }
-}
-
-impl From<Kind> for ExitCode {
-    fn from(kind: Kind) -> Self {
-        Self::from(kind as u8)
-    }
-}
-
-impl Refused {
-    /// A failure without a field or a reason.
-    pub(crate) fn plain(code: &'static str, kind: Kind, message: String) -> Self {
-        let (fields, reason, metadata) = <_>::default();
-        Self { code, message, fields, reason, metadata, kind }
-    }
-
-    fn of(code: Code, message: &str, details: &ErrorDetails) -> Self {
-        let fields = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
-        let fields = fields.map(|violation| Field {
-            field: violation.field.clone(),
-            description: violation.description.clone(),
-        });
-        let info = details.error_info();
-        Self {
-            code: name(code),
-            message: message.to_owned(),
-            fields: fields.collect(),
-            reason: info.map_or_else(String::new, |info| info.reason.clone()),
-            metadata: info.into_iter().flat_map(|info| info.metadata.clone()).collect(),
-            kind: Kind::of(code),
-        }
-    }
-
-    /// Adds where a watch can go on.
-    pub(crate) fn with_resume_token(self, token: &str) -> Self {
-        if token.is_empty() { self } else { self.with(RESUME_TOKEN, token) }
-    }
-
-    /// Adds the first line of a file of whose order nothing is known.
-    pub(crate) fn unanswered_from(self, place: &str) -> Self {
-        self.with(UNANSWERED_FROM, place)
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Self {
-        self.metadata.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    pub(crate) const fn kind(&self) -> Kind {
-        self.kind
-    }
-}
-
-impl From<&Status> for Refused {
-    fn from(status: &Status) -> Self {
-        Self::of(effective_code(status), status.message(), &status.get_error_details())
-    }
-}
-
-/// One answer of many in a stream.
-impl From<&tonic_types::Status> for Refused {
-    fn from(status: &tonic_types::Status) -> Self {
-        Self::of(Code::from(status.code), &status.message, &status.get_error_details())
-    }
-}
-
-/// A line for people: what, each bad field, what would be possible, where to go on.
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: ", self.code)?;
-        if self.fields.is_empty() {
-            write!(f, "{}", self.message)?;
-        }
-        for (index, Field { field, description }) in self.fields.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            let space = if field.is_empty() { "" } else { " " };
-            write!(f, "{separator}{field}{space}{description}")?;
-        }
-        if let Some(allowed) = self.metadata.get("allowed_events") {
-            let allowed = if allowed.is_empty() { "nothing" } else { allowed };
-            write!(f, "; possible now: {allowed}")?;
-        }
-        if let Some(token) = self.metadata.get(RESUME_TOKEN) {
-            write!(f, "; go on with --resume {token}")?;
-        }
-        if let Some(place) = self.metadata.get(UNANSWERED_FROM) {
-            write!(f, "; nothing is known of {place} and after")?;
-        }
-        Ok(())
-    }
-}
-
 impl ClientError {
     /// The same for programs.
     pub(crate) fn as_refused(&self) -> Refused {
@@ -205,10 +62,9 @@ impl ClientError {
             Self::Refused(refused) => refused.clone(),
             Self::Read { .. } | Self::Write(_) | Self::Json(_) => plain("UNKNOWN", Kind::Other),
             Self::NotAnOrder { source, .. } => {
-                let mut refused = plain("INVALID_ARGUMENT", Kind::Invalid);
+                let refused = plain("INVALID_ARGUMENT", Kind::Invalid);
                 let OrderFileError { field, description } = source.clone();
-                refused.fields.push(Field { field, description });
-                refused
+                refused.with_field(field, description)
             }
             Self::Lines { kind, .. } => plain("UNKNOWN", *kind),
         }
@@ -229,7 +85,7 @@ impl ClientError {
             (Output::Json, _) => complain_as_json(&refused),
             (Output::Human, _) => complain(self),
         }
-        refused.kind.into()
+        refused.kind().into()
     }
 }
 
@@ -266,38 +122,4 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     line
-}
-
-/// The code that says what happened, where tonic's own says less.
-fn effective_code(status: &Status) -> Code {
-    match status.code() {
-        // No one cancels here but the timer of the channel, and a connection that went away.
-        Code::Cancelled if status.message() == "Timeout expired" => Code::DeadlineExceeded,
-        Code::Cancelled => Code::Unavailable,
-        // Made by the transport, not sent by a server.
-        Code::Unknown | Code::Internal if status.source().is_some() => Code::Unavailable,
-        code => code,
-    }
-}
-
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

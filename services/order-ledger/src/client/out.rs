@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use proto::v1;
-use serde_json::Value;
 
 use crate::{cli::Output, client::ClientError};
 
@@ -44,18 +43,22 @@ pub(crate) enum Out {
 pub(crate) struct Json(DescriptorPool);
 
 impl Json {
+    /// One line, its fields in the order of the .proto files.
+    ///
     /// # Errors
     /// Only if the message is not one of the .proto files'.
-    pub(crate) fn value<M: Named>(&self, message: &M) -> Result<Value, ClientError> {
+    pub(crate) fn text<M: Named>(&self, message: &M) -> Result<String, ClientError> {
         let descriptor = self
             .0
             .get_message_by_name(M::NAME)
             .ok_or_else(|| ClientError::Json(format!("there is no message {}", M::NAME).into()))?;
         let mut dynamic = DynamicMessage::new(descriptor);
         dynamic.transcode_from(message).map_err(|error| ClientError::Json(error.into()))?;
+        let mut text = Vec::new();
         dynamic
-            .serialize_with_options(serde_json::value::Serializer, &AS_IN_PROTO)
-            .map_err(|error| ClientError::Json(error.into()))
+            .serialize_with_options(&mut serde_json::Serializer::new(&mut text), &AS_IN_PROTO)
+            .map_err(|error| ClientError::Json(error.into()))?;
+        String::from_utf8(text).map_err(|error| ClientError::Json(error.into()))
     }
 }
 
@@ -77,7 +80,7 @@ impl Out {
     ) -> Result<(), ClientError> {
         let text = match self {
             Self::Human => human(message),
-            Self::Json(json) => json.value(message)?.to_string(),
+            Self::Json(json) => json.text(message)?,
         };
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;

@@ -54,7 +54,7 @@ impl GrowingDocument {
         Self { out: BufWriter::new(io::stdout()), array, items: 0 }
     }
 
-    pub(crate) fn item(&mut self, item: &Value) -> io::Result<()> {
+    pub(crate) fn item(&mut self, item: &str) -> io::Result<()> {
         self.open()?;
         let separator = if self.items == 0 { "" } else { "," };
         self.items += 1;
@@ -103,7 +103,7 @@ impl<'a, M: Named> Sheet<'a, M> {
             Form::Human => writeln!(io::stdout(), "{}", (self.table)(items))?,
             Form::Json(json, document) => {
                 for item in items {
-                    document.item(&json.value(item)?)?;
+                    document.item(&json.text(item)?)?;
                 }
             }
         }
@@ -116,10 +116,9 @@ impl<'a, M: Named> Sheet<'a, M> {
             Form::Human if next_page_token.is_empty() => {}
             Form::Human => writeln!(io::stderr(), "there are more: see --limit and --all")?,
             Form::Json(json, document) => {
-                let mut fields = match json.value(rest)? {
-                    Value::Object(fields) => fields,
-                    other => Map::from_iter([("rest".to_owned(), other)]),
-                };
+                let rest = json.text(rest)?;
+                let fields = serde_json::from_str::<Map<String, Value>>(&rest);
+                let mut fields = fields.map_err(|error| ClientError::Json(error.into()))?;
                 fields.remove(self.array);
                 document.end(&fields)?;
             }

@@ -10,8 +10,8 @@ use crate::{
     cli::WatchArgs,
     client::{
         ClientError, Session,
-        failure::{Kind, Refused},
         out::{Named, Out},
+        refused::{Kind, Refused},
     },
     table,
 };

@@ -96,7 +96,7 @@ impl Desk {
 
     /// Runs a verb with that on its standard input.
     pub(crate) async fn order_with_input(&self, args: &[&str], input: &str) -> Said {
-        let mut child = self.piped(args);
+        let mut child = piped(&self.server, args);
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
         drop(stdin);
@@ -105,10 +105,7 @@ impl Desk {
 
     /// Starts a verb whose lines are read while it runs.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let mut child = self.piped(args);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let stdin = child.stdin.take().unwrap();
-        Running { child, stdin, lines }
+        start(&self.server, args)
     }
 
     /// Places the first sample order and waits until it is an order.
@@ -118,13 +115,21 @@ impl Desk {
         let placed = self.order(&["place", "--order", file, "--wait"]).await.done();
         placed.trim().to_owned()
     }
+}
 
-    fn piped(&self, args: &[&str]) -> Child {
-        let mut command = binary();
-        command.args(["order", "--server", &self.server, "--timeout", "60"]).args(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.current_dir(self.folder.path()).spawn().unwrap()
-    }
+/// Starts a verb whose lines are read while it runs.
+pub(crate) fn start(server: &str, args: &[&str]) -> Running {
+    let mut child = piped(server, args);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let stdin = child.stdin.take().unwrap();
+    Running { child, stdin, lines }
+}
+
+fn piped(server: &str, args: &[&str]) -> Child {
+    let mut command = binary();
+    command.args(["order", "--server", server, "--timeout", "60"]).args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 /// A verb that goes on.
@@ -144,6 +149,19 @@ impl Running {
     pub(crate) async fn line(&mut self) -> String {
         let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
         line.expect("it says something in time").unwrap().expect("it goes on")
+    }
+
+    /// The document in its next line.
+    pub(crate) async fn json(&mut self) -> Value {
+        serde_json::from_str(&self.line().await).unwrap()
+    }
+
+    /// SIGTERM, as a person's Ctrl-C.
+    pub(crate) async fn stop(self) -> Said {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(sent.success());
+        self.end().await
     }
 
     /// How it ends.

@@ -8,13 +8,13 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::v1;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::client::{
     ClientError,
-    failure::{Kind, Refused},
     out::{Json, Out},
     place,
+    refused::{Kind, Refused},
     sheet::GrowingDocument,
 };
 
@@ -66,8 +66,8 @@ impl Report {
                 self.bar.suspend(|| writeln!(io::stdout(), "{}", placed.order_id))?;
             }
             Form::Json(json, document) => {
-                let placed = json.value(placed)?;
-                document.item(&json!({ "line": line, "placed": placed }))?;
+                let placed = json.text(placed)?;
+                document.item(&format!(r#"{{"line":{line},"placed":{placed}}}"#))?;
             }
         }
         Ok(())
@@ -86,9 +86,9 @@ impl Report {
                 self.bar.suspend(|| writeln!(io::stderr(), "{place}: {refused}"))?;
             }
             Form::Json(_, document) => {
-                let refused = serde_json::to_value(refused)
+                let refused = serde_json::to_string(&refused)
                     .map_err(|error| ClientError::Json(error.into()))?;
-                document.item(&json!({ "line": line, "refused": refused }))?;
+                document.item(&format!(r#"{{"line":{line},"refused":{refused}}}"#))?;
             }
         }
         Ok(())
