@@ -151,7 +151,10 @@ pub struct Refusal {
 impl Refusal {
     /// What may happen to the order instead, in the order of the table.
     pub fn allowed(&self) -> impl Iterator<Item = EventKind> {
-        allowed_events(Some(self.state))
+        // The table has an arrow for it, and no cancellation of this order will take it any more.
+        let never =
+            (self.rejection == Rejection::PartlyShipped).then_some(EventKind::OrderCancelled);
+        allowed_events(Some(self.state)).filter(move |event| Some(*event) != never)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Shipments, returns and refunds of some pieces. The order has one piece of line 1 and two of line 2.
 
 use events::{
-    EventBody, EventKind, LineProgress, Order, Outcome, Pieces, PiecesError, Rejection, State,
-    Version, fold,
+    Command, EventBody, EventKind, LineProgress, Order, Outcome, Pieces, PiecesError, Rejection,
+    State, Version, decide, fold,
 };
 
 use crate::given::{TOTAL, body, clp, event, order_in, pieces, refunded, shipped};
@@ -65,6 +65,9 @@ fn what_is_partly_shipped_is_not_cancelled() {
     let (order, ends) = walk(order_in(State::Preparing, 0, 0), &bodies);
     assert_eq!(ends, [Ok(State::Preparing), Err(Rejection::PartlyShipped)]);
     assert_eq!(order.anomalies, 0, "a request that came too late is no anomaly");
+    let refusal = decide(&order, Command::Cancel { reason: None }, None).unwrap_err();
+    assert_eq!(refusal.rejection, Rejection::PartlyShipped);
+    assert!(refusal.allowed().all(|event| event != EventKind::OrderCancelled));
 }
 
 #[test]
