@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::{Order, OrderId, State, Text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::words;
 
@@ -195,8 +195,9 @@ pub struct Found {
     pub by_state: Vec<(State, u64)>,
 }
 
-/// An order that was found, as the index has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An order that was found, as the index has it. Reads from an [`OrderDocument`] that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Shown")]
 #[expect(missing_docs, reason = "as in `OrderDocument`")]
 pub struct OrderHit {
     pub order_id: OrderId,
@@ -208,6 +209,50 @@ pub struct OrderHit {
     pub customer_email: String,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// What a hit shows of a document.
+#[derive(Deserialize)]
+struct Shown {
+    order_id: String,
+    version: u64,
+    state: String,
+    currency: String,
+    total_minor: i64,
+    region: String,
+    customer: ShownCustomer,
+    placed_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct ShownCustomer {
+    email: String,
+}
+
+impl TryFrom<Shown> for OrderHit {
+    type Error = String;
+
+    fn try_from(shown: Shown) -> Result<Self, String> {
+        let Shown { version, currency, total_minor, region, placed_at, updated_at, .. } = shown;
+        let order_id = shown.order_id.parse();
+        let order_id =
+            order_id.map_err(|_| format!("a document {:?} of no order", shown.order_id))?;
+        let state = State::from_name(&shown.state)
+            .ok_or_else(|| format!("an order of an unknown state {:?}", shown.state))?;
+        let customer_email = shown.customer.email;
+        Ok(Self {
+            order_id,
+            version,
+            state,
+            currency,
+            total_minor,
+            region,
+            customer_email,
+            placed_at,
+            updated_at,
+        })
+    }
 }
 
 /// Where a page of a search ended.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use elasticsearch::{Elasticsearch, SearchParts};
-use events::{OrderId, State};
+use events::State;
 use ports::{Found, OrderHit, SearchError, SearchKey, SearchQuery, words};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,13 +26,10 @@ pub(crate) async fn find(
     let mut hits = answered.hits.hits;
     let is_more = hits.len() > limit;
     hits.truncate(limit);
-    let next = match hits.last() {
-        Some(last) if is_more => Some(last.key()?),
-        Some(_) | None => None,
-    };
+    let hits: Vec<_> = hits.into_iter().map(|hit| hit.order).collect();
+    let next = hits.last().filter(|_| is_more).map(key);
     let mut by_state = answered.aggregations.states.counts()?;
     by_state.sort_unstable();
-    let hits = hits.into_iter().map(Hit::read).collect::<Result<_, _>>()?;
     Ok(Found { hits, next, total: answered.hits.total.value, by_state })
 }
 
@@ -105,63 +102,11 @@ struct Aggregations {
 #[derive(Deserialize)]
 struct Hit {
     #[serde(rename = "_source")]
-    document: Shown,
+    order: OrderHit,
 }
 
-/// What a hit shows of a document.
-#[derive(Deserialize)]
-struct Shown {
-    order_id: String,
-    version: u64,
-    state: String,
-    currency: String,
-    total_minor: i64,
-    region: String,
-    customer: ShownCustomer,
-    placed_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct ShownCustomer {
-    email: String,
-}
-
-impl Hit {
-    fn order_id(&self) -> Result<OrderId, SearchError> {
-        let id = &self.document.order_id;
-        id.parse()
-            .map_err(|_| SearchError::Unfit(format!("it holds a document {id:?} of no order")))
-    }
-
-    fn key(&self) -> Result<SearchKey, SearchError> {
-        let placed_at = self.document.placed_at;
-        let millis = DateTime::from_timestamp_millis(placed_at.timestamp_millis());
-        Ok(SearchKey { placed_at: millis.unwrap_or(placed_at), order_id: self.order_id()? })
-    }
-
-    fn read(self) -> Result<OrderHit, SearchError> {
-        let order_id = self.order_id()?;
-        let Shown {
-            version, currency, total_minor, region, customer, placed_at, updated_at, ..
-        } = self.document;
-        let state = State::from_name(&self.document.state).ok_or_else(|| {
-            SearchError::Unfit(format!(
-                "it holds orders of an unknown state {:?}",
-                self.document.state
-            ))
-        })?;
-        let customer_email = customer.email;
-        Ok(OrderHit {
-            order_id,
-            version,
-            state,
-            currency,
-            total_minor,
-            region,
-            customer_email,
-            placed_at,
-            updated_at,
-        })
-    }
+/// As fine as the index keeps instants, so that the next page starts behind this hit.
+fn key(hit: &OrderHit) -> SearchKey {
+    let millis = DateTime::from_timestamp_millis(hit.placed_at.timestamp_millis());
+    SearchKey { placed_at: millis.unwrap_or(hit.placed_at), order_id: hit.order_id }
 }

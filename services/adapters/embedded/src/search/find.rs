@@ -1,9 +1,7 @@
 //! Finding orders by their words and columns.
 
-use chrono::{DateTime, Utc};
 use events::State;
 use ports::{Found, OrderHit, SearchKey, SearchQuery, words};
-use serde::Deserialize;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqlitePool, sqlite::SqliteRow};
 
 use crate::database::{self, Error};
@@ -28,8 +26,7 @@ pub(super) async fn find(
     by_state.sort_unstable();
     let total = by_state.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
 
-    let mut page =
-        QueryBuilder::new("SELECT state, version, placed_ms, document FROM documents WHERE true");
+    let mut page = QueryBuilder::new("SELECT placed_ms, document FROM documents WHERE true");
     push_filter(&mut page, query);
     if let Some(SearchKey { placed_at, order_id }) = after {
         page.push(" AND (placed_ms, order_id) < (").push_bind(placed_at.timestamp_millis());
@@ -82,36 +79,8 @@ fn push_filter(statement: &mut QueryBuilder<Sqlite>, query: &SearchQuery) {
     }
 }
 
-/// What a hit shows of a document.
-#[derive(Deserialize)]
-struct Shown {
-    order_id: String,
-    currency: String,
-    total_minor: i64,
-    region: String,
-    customer: ShownCustomer,
-    placed_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct ShownCustomer {
-    email: String,
-}
-
 fn hit(row: &SqliteRow) -> Result<OrderHit, Error> {
     let document: &str = row.try_get("document")?;
-    let shown: Shown = serde_json::from_str(document)
-        .map_err(|error| Error::Corrupt(format!("a document can't be read: {error}")))?;
-    Ok(OrderHit {
-        order_id: database::id("order_id", &shown.order_id)?,
-        version: database::unsigned(row.try_get("version")?)?,
-        state: database::named("state", row.try_get("state")?, State::from_name)?,
-        currency: shown.currency,
-        total_minor: shown.total_minor,
-        region: shown.region,
-        customer_email: shown.customer.email,
-        placed_at: shown.placed_at,
-        updated_at: shown.updated_at,
-    })
+    serde_json::from_str(document)
+        .map_err(|error| Error::Corrupt(format!("a document can't be read: {error}")))
 }
