@@ -47,6 +47,9 @@ pub(crate) enum Denial {
     /// A bound is reached.
     #[error("{0}")]
     Busy(&'static str),
+    /// A watcher's queue is full: it is dropped, so that the others are not slowed.
+    #[error("changes were read too slowly; watch again with the last resume_token")]
+    TooSlow,
     /// The caller's time, or the api's, is over. What was appended stays appended.
     #[error("the deadline passed before the answer was there")]
     Late,
@@ -76,10 +79,16 @@ impl Denial {
             Self::Refused { .. } => Code::FailedPrecondition,
             Self::OutOfRange(_) => Code::OutOfRange,
             Self::Away(_) | Self::Behind | Self::Closing => Code::Unavailable,
-            Self::Busy(_) => Code::ResourceExhausted,
+            Self::Busy(_) | Self::TooSlow => Code::ResourceExhausted,
             Self::Late | Self::Unfolded(_) => Code::DeadlineExceeded,
             Self::Damaged | Self::Unjudged(_) => Code::Internal,
         }
+    }
+
+    /// A watch that was to go on from changes that are no longer there.
+    pub(crate) fn expired() -> Self {
+        let why = "the changes after this token have expired; watch anew, without it";
+        Self::OutOfRange(why.to_owned())
     }
 
     fn details(&self) -> ErrorDetails {
@@ -104,6 +113,7 @@ impl Denial {
             Self::OutOfRange(_)
             | Self::Unfolded(_)
             | Self::Unjudged(_)
+            | Self::TooSlow
             | Self::Late
             | Self::Damaged => ErrorDetails::new(),
         }
@@ -190,8 +200,13 @@ impl From<AppendError> for Denial {
 
 impl From<LogError> for Denial {
     fn from(error: LogError) -> Self {
-        tracing::debug!(%error, "the event log did not answer");
-        Self::Away("event log")
+        match error {
+            LogError::Expired { .. } => Self::expired(),
+            LogError::Unavailable(_) | LogError::Unfit(_) => {
+                tracing::debug!(%error, "the event log did not answer");
+                Self::Away("event log")
+            }
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod seed;
 mod server;
 mod service;
 mod token;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,6 +59,10 @@ pub struct Settings {
     pub seed_currency: Currency,
     /// Calls worked on at a time, a stream of orders counting as one; more are answered `RESOURCE_EXHAUSTED`.
     pub calls_max: usize,
+    /// Watches open at a time; more are answered `RESOURCE_EXHAUSTED`.
+    pub watches_max: usize,
+    /// Changes that wait for one watcher. One more and its watch ends with `RESOURCE_EXHAUSTED`.
+    pub watch_queue_max: usize,
     /// Calls that one connection can have open; more wait in the client (HTTP/2 flow control).
     pub calls_per_connection_max: u32,
     /// Orders of one stream that are read and not yet acknowledged; more wait in the client.
@@ -79,6 +84,8 @@ impl Default for Settings {
         Self {
             seed_currency: Currency::CLP,
             calls_max: 4_096,
+            watches_max: 8_192,
+            watch_queue_max: 8_192,
             calls_per_connection_max: 2_048,
             stream_orders_max: 2_048,
             request_bytes_max: 1 << 20,

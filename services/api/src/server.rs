@@ -43,6 +43,7 @@ pub async fn run(
     // Cancelled after health says that nothing is served: those who look there go elsewhere first.
     let closing = CancellationToken::new();
     let edge = Arc::new(Edge::new(&parts, &settings, watch.log_is_away(), closing.clone()));
+    let watches = Arc::clone(&edge.watches);
     let router = router(edge, HealthService::from_health_reporter(statuses), &settings)?;
     let incoming =
         TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
@@ -57,6 +58,7 @@ pub async fn run(
     tokio::select! {
         biased;
         served = serve => served?,
+        () = watches.follow() => {}
         () = watching => {
             tracing::warn!(waited = ?settings.drain_max, "calls are still open; no longer waiting for them");
         }

@@ -21,6 +21,7 @@ use crate::{
     place::Placer,
     read::Reads,
     record::Recorder,
+    watch::{Many, One, Updates, Watches},
 };
 
 /// What both services work with.
@@ -30,6 +31,7 @@ pub(crate) struct Edge {
     pub(crate) seed_currency: Currency,
     recorder: Recorder,
     reads: Reads,
+    pub(crate) watches: Arc<Watches>,
     stream_orders_max: usize,
     stop: CancellationToken,
 }
@@ -43,7 +45,10 @@ impl Edge {
         stop: CancellationToken,
     ) -> Self {
         let (log, store) = (Arc::clone(&parts.log), Arc::clone(&parts.store));
-        let snapshots = Arc::new(Snapshots::new(log, Arc::clone(&store), settings.catch_up_max));
+        let snapshots = Snapshots::new(Arc::clone(&log), Arc::clone(&store), settings.catch_up_max);
+        let snapshots = Arc::new(snapshots);
+        let watches =
+            Watches::new(log, Arc::clone(&store), Arc::clone(&snapshots), settings, stop.clone());
         let appender = Appender::new(parts, log_is_away);
         let judge = Judge::new(Arc::clone(&snapshots));
         Self {
@@ -51,6 +56,7 @@ impl Edge {
             placer: Placer::new(appender.clone(), Arc::clone(&snapshots), judge.clone()),
             seed_currency: settings.seed_currency,
             recorder: Recorder::new(appender, Arc::clone(&snapshots), judge),
+            watches: Arc::new(watches),
             reads: Reads::new(snapshots, store, Arc::clone(&parts.index)),
             stream_orders_max: settings.stream_orders_max,
             stop,
@@ -239,21 +245,21 @@ impl OrderLedger for LedgerService {
         self.call("SearchOrders", request, |message, context| reads.search(message, context)).await
     }
 
-    type WatchOrderStream = futures::stream::Empty<Result<v1::WatchOrderResponse, Status>>;
+    type WatchOrderStream = Updates<v1::WatchOrderResponse>;
 
     async fn watch_order(
         &self,
-        _request: Request<v1::WatchOrderRequest>,
+        request: Request<v1::WatchOrderRequest>,
     ) -> Result<Response<Self::WatchOrderStream>, Status> {
-        Err(Status::unimplemented("WatchOrder"))
+        self.0.watches.start("WatchOrder", request, One::begin).await
     }
 
-    type WatchOrdersStream = futures::stream::Empty<Result<v1::WatchOrdersResponse, Status>>;
+    type WatchOrdersStream = Updates<v1::WatchOrdersResponse>;
 
     async fn watch_orders(
         &self,
-        _request: Request<v1::WatchOrdersRequest>,
+        request: Request<v1::WatchOrdersRequest>,
     ) -> Result<Response<Self::WatchOrdersStream>, Status> {
-        Err(Status::unimplemented("WatchOrders"))
+        self.0.watches.start("WatchOrders", request, Many::begin).await
     }
 }

@@ -18,3 +18,4 @@ mod seed;
 mod stream;
 mod system;
 mod verdict;
+mod watch;

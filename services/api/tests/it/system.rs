@@ -87,8 +87,7 @@ impl System {
         let mut api = JoinSet::new();
         api.spawn(api::run(parts, settings, listener, stop_api.clone()));
 
-        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
-        let channel = endpoint.connect().await.unwrap();
+        let channel = connect(address).await;
         wait_for("both roles serve", PATIENCE, async || {
             health.roles().iter().all(|(_, why)| why.is_none()).then_some(())
         })
@@ -126,7 +125,13 @@ impl System {
             health: self.health.reporter("another api"),
         };
         self.api.spawn(api::run(parts, api::Settings::default(), listener, self.stop_api.clone()));
-        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        OrderLedgerClient::new(connect(address).await)
+    }
+
+    /// A client with a connection of its own that takes little in before it is read.
+    pub(crate) async fn client_of_little_room(&self) -> OrderLedgerClient<Channel> {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        let endpoint = endpoint.initial_stream_window_size(64 * 1024);
         OrderLedgerClient::new(endpoint.connect().await.unwrap())
     }
 
@@ -219,4 +224,9 @@ pub(crate) fn assert_retryable(status: &Status, code: tonic::Code) {
     assert_eq!(status.code(), code, "{status}");
     let retry = status.get_details_retry_info().unwrap();
     assert!(retry.retry_delay.unwrap() > Duration::ZERO);
+}
+
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect().await.unwrap()
 }
