@@ -28,4 +28,5 @@ mod order_verbs;
 mod order_watch;
 mod pipeline;
 mod process;
+mod python;
 mod servers_away;
