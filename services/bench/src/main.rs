@@ -88,7 +88,7 @@ async fn main() -> Result<(), Failure> {
         }
         if wanted(Measure::Watched) {
             let (callers, watchers) = (args.callers, args.watchers);
-            rows.push(read::watched(&server, &orders, callers, watchers, duration).await?);
+            rows.push(read::watched(&server, callers, watchers, duration).await?);
         }
         server.stop().await?;
     }

@@ -15,6 +15,8 @@ use crate::{
     setup::{Server, pick, rate},
 };
 
+/// Customers that place orders.
+const CUSTOMERS: usize = 1_000;
 /// Connections that unary callers share.
 const CONNECTIONS: usize = 4;
 
@@ -69,7 +71,7 @@ pub(crate) async fn place(
             let mut micros = Vec::new();
             while start.elapsed() < duration {
                 let called = Instant::now();
-                client.place_order(order()).await?;
+                client.place_order(order(caller + micros.len())).await?;
                 micros.push(u32::try_from(called.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             Ok::<_, tonic::Status>(micros)
@@ -95,7 +97,8 @@ pub(crate) async fn streamed(
     for number in 0..streams {
         let mut client = OrderLedgerClient::new(pick(&channels, number));
         running.spawn(async move {
-            let orders = stream::repeat_with(order)
+            let orders = stream::iter(number..)
+                .map(order)
                 .take_while(move |_| futures::future::ready(start.elapsed() < duration));
             let mut results = client.place_orders(orders).await?.into_inner();
             let mut placed = 0_usize;
@@ -129,8 +132,13 @@ pub(crate) async fn connect(server: &Server) -> Result<Vec<Channel>, Failure> {
     Ok(channels)
 }
 
+/// Whose the orders are, in turn.
+pub(crate) fn customer(number: usize) -> String {
+    format!("customer-{}@example.com", number % CUSTOMERS)
+}
+
 /// An ordinary order: two lines, about 300 bytes.
-fn order() -> v1::PlaceOrderRequest {
+fn order(number: usize) -> v1::PlaceOrderRequest {
     let line = |sku: &str, quantity, unit_price_minor| v1::OrderLine {
         sku: sku.to_owned(),
         name: format!("Article {sku}"),
@@ -143,7 +151,7 @@ fn order() -> v1::PlaceOrderRequest {
             currency_code: "CLP".to_owned(),
             lines: vec![line("MUG-1", 2, 15_990), line("TEA-7", 1, 3_990)],
             customer: Some(v1::Customer {
-                email: "ana@example.com".to_owned(),
+                email: customer(number),
                 name: "Ana Pérez".to_owned(),
                 locale: "es-CL".to_owned(),
             }),

@@ -55,11 +55,30 @@ impl Change {
     }
 }
 
-/// Whether a watcher of many wants a change.
-pub(crate) type Wanted = Box<dyn Fn(&Change) -> bool + Send>;
+/// What a watcher is found by: a change is offered to those it concerns, not to all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Interest {
+    Order(OrderId),
+    Customer(String),
+    Region(String),
+    Everything,
+}
 
-/// Changes on their way to one watcher.
-type Queue = mpsc::Sender<Arc<Change>>;
+impl Interest {
+    /// Every interest that a change meets.
+    fn met_by(change: &Change) -> impl Iterator<Item = Self> {
+        let order = change.message.order.as_ref();
+        let details = order.and_then(|order| order.details.as_ref());
+        let customer = details.and_then(|details| details.customer.as_ref());
+        [Self::Order(change.order_id), Self::Everything]
+            .into_iter()
+            .chain(customer.map(|customer| Self::Customer(customer.email.clone())))
+            .chain(details.map(|details| Self::Region(details.region.clone())))
+    }
+}
+
+/// Whether a watcher wants a change that meets its interest.
+pub(crate) type Wanted = Box<dyn Fn(&Change) -> bool + Send>;
 
 /// Reads and hands out.
 pub(crate) struct Hub {
@@ -77,16 +96,21 @@ pub(crate) struct Hub {
 struct Watchers {
     /// Everything below was handed out.
     places: Places,
-    by_order: HashMap<OrderId, Vec<(u64, Queue)>>,
-    of_many: HashMap<u64, (Wanted, Queue)>,
+    by_interest: HashMap<Interest, Vec<Watcher>>,
     next_id: u64,
+}
+
+struct Watcher {
+    id: u64,
+    wanted: Wanted,
+    queue: mpsc::Sender<Arc<Change>>,
 }
 
 /// A place among the watchers, given up when dropped.
 pub(crate) struct Subscription {
     changes: mpsc::Receiver<Arc<Change>>,
     id: u64,
-    order_id: Option<OrderId>,
+    interest: Interest,
     hub: Arc<Hub>,
 }
 
@@ -102,44 +126,36 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut watchers = self.hub.watchers();
-        match self.order_id {
-            Some(order_id) => watchers.forget(order_id, self.id),
-            None => _ = watchers.of_many.remove(&self.id),
-        }
-        drop(watchers);
+        self.hub.watchers().retain(&self.interest, |watcher| watcher.id != self.id);
         gauge().decrement(1.0);
     }
 }
 
 impl Watchers {
-    fn forget(&mut self, order_id: OrderId, id: u64) {
-        if let Some(watching) = self.by_order.get_mut(&order_id) {
-            watching.retain(|(other, _)| *other != id);
+    /// Keeps those with that interest for whom it is true.
+    fn retain(&mut self, interest: &Interest, keep: impl FnMut(&Watcher) -> bool) {
+        if let Some(watching) = self.by_interest.get_mut(interest) {
+            watching.retain(keep);
             if watching.is_empty() {
-                self.by_order.remove(&order_id);
+                self.by_interest.remove(interest);
             }
         }
     }
 
     /// Hands a change out; whoever has no room for it is forgotten.
     fn hand_out(&mut self, change: &Arc<Change>, dropped: &Counter) {
-        let send = |queue: &Queue| match queue.try_send(Arc::clone(change)) {
-            Ok(()) => true,
-            Err(error) => {
-                if matches!(error, mpsc::error::TrySendError::Full(_)) {
+        for interest in Interest::met_by(change) {
+            self.retain(&interest, |watcher| {
+                if !(watcher.wanted)(change) {
+                    return true;
+                }
+                let sent = watcher.queue.try_send(Arc::clone(change));
+                if matches!(sent, Err(mpsc::error::TrySendError::Full(_))) {
                     dropped.increment(1);
                 }
-                false
-            }
-        };
-        if let Some(watching) = self.by_order.get_mut(&change.order_id) {
-            watching.retain(|(_, queue)| send(queue));
-            if watching.is_empty() {
-                self.by_order.remove(&change.order_id);
-            }
+                sent.is_ok()
+            });
         }
-        self.of_many.retain(|_, (wanted, queue)| !wanted(change) || send(queue));
     }
 }
 
@@ -179,29 +195,22 @@ impl Hub {
         self.watchers().places.clone()
     }
 
-    /// Watches one order.
-    pub(crate) fn watch(self: &Arc<Self>, order_id: OrderId) -> Subscription {
-        let (sender, changes) = mpsc::channel(self.queue_max);
+    /// Watches: every wanted change from the places that are returned.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        interest: Interest,
+        wanted: Wanted,
+    ) -> (Subscription, Places) {
+        let (queue, changes) = mpsc::channel(self.queue_max);
         let mut watchers = self.watchers();
         let id = watchers.next_id;
         watchers.next_id += 1;
-        watchers.by_order.entry(order_id).or_default().push((id, sender));
-        drop(watchers);
-        gauge().increment(1.0);
-        Subscription { changes, id, order_id: Some(order_id), hub: Arc::clone(self) }
-    }
-
-    /// Watches many: every wanted change from the places that are returned.
-    pub(crate) fn watch_many(self: &Arc<Self>, wanted: Wanted) -> (Subscription, Places) {
-        let (sender, changes) = mpsc::channel(self.queue_max);
-        let mut watchers = self.watchers();
-        let id = watchers.next_id;
-        watchers.next_id += 1;
-        watchers.of_many.insert(id, (wanted, sender));
+        let watching = watchers.by_interest.entry(interest.clone()).or_default();
+        watching.push(Watcher { id, wanted, queue });
         let places = watchers.places.clone();
         drop(watchers);
         gauge().increment(1.0);
-        (Subscription { changes, id, order_id: None, hub: Arc::clone(self) }, places)
+        (Subscription { changes, id, interest, hub: Arc::clone(self) }, places)
     }
 
     async fn follow(&self) {
@@ -235,8 +244,7 @@ impl Hub {
         let ends = self.log.end_offsets(Topic::StateChanged).await?;
         let follower = self.log.follow(Topic::StateChanged, &ends).await?;
         let mut watchers = self.watchers();
-        watchers.by_order.clear();
-        watchers.of_many.clear();
+        watchers.by_interest.clear();
         watchers.places = ends.iter().map(|end| (end.partition, end.offset)).collect();
         drop(watchers);
         Ok(follower)

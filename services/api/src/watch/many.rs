@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     Watch, Watches, change_of,
-    hub::{Change, Places, Subscription},
+    hub::{Change, Interest, Places, Subscription},
 };
 use crate::{
     denial::Denial,
@@ -168,7 +168,7 @@ impl Many {
                 if reader.is_none() && behind(&self.places, &head) <= CLOSE {
                     let filter = Arc::clone(&self.filter);
                     let wanted = Box::new(move |change: &Change| matches(&filter, change));
-                    let (changes, from) = self.watches.hub.watch_many(wanted);
+                    let (changes, from) = self.watches.hub.watch(interest(&self.filter), wanted);
                     self.phase = Phase::Joining(changes, from, None);
                 } else {
                     self.read(&mut reader, &head).await?;
@@ -203,6 +203,15 @@ impl Watch for Many {
             }
             self.step().await?;
         }
+    }
+}
+
+/// What the filter names that fewest orders have.
+fn interest(filter: &OrderFilter) -> Interest {
+    match (&filter.customer_email, &filter.region) {
+        (Some(email), _) => Interest::Customer(email.clone()),
+        (None, Some(region)) => Interest::Region(region.clone()),
+        (None, None) => Interest::Everything,
     }
 }
 

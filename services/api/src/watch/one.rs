@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Watch, Watches, change_in_history, change_of,
-    hub::{Change, Subscription},
+    hub::{Change, Interest, Subscription},
 };
 use crate::{
     command::parse_order_id,
@@ -54,7 +54,7 @@ impl One {
             return Err(Denial::Invalid(faults));
         };
         watches.hub.ready(deadline).await?;
-        let changes = watches.hub.watch(order_id);
+        let (changes, _) = watches.hub.watch(Interest::Order(order_id), Box::new(|_| true));
         let mut order = watches.snapshots.find(order_id, deadline).await?;
         if resumed.is_some_and(|sent| sent > order.version) {
             watches.snapshots.catch_up(order_id, deadline).await?;
