@@ -83,7 +83,7 @@ impl Refused {
         });
         let info = details.error_info();
         Self {
-            code: name(code),
+            code: proto::code_name(code),
             message: message.to_owned(),
             fields: fields.collect(),
             reason: info.map_or_else(String::new, |info| info.reason.clone()),
@@ -166,27 +166,5 @@ fn effective_code(status: &Status) -> Code {
         // Made by the transport, not sent by a server.
         Code::Unknown | Code::Internal if status.source().is_some() => Code::Unavailable,
         code => code,
-    }
-}
-
-const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::{
-    by_hand::start,
+    by_hand::{Desk, start},
     fake_watch::{Script, serve},
 };
 
@@ -86,4 +86,26 @@ async fn a_token_that_is_of_no_use_is_not_offered_again() {
     let said = start(&server, &["watch", "--resume", "old"]).end().await;
     assert_eq!(said.code, 5);
     assert_eq!(said.stderr, "order-ledger: OUT_OF_RANGE: watch anew without a token\n");
+}
+
+#[tokio::test]
+async fn against_a_server_changes_come_as_they_happen_and_after_the_token() {
+    let desk = Desk::open("watch").await;
+    let id = desk.place().await;
+    let mut watch = desk.start(&["watch", &id]);
+    let first = watch.line().await;
+    assert!(first.ends_with(&format!("{id}  version 1  Placed")), "{first}");
+    desk.order(&["pay", &id, "--wait"]).await.done();
+    let paid = watch.line().await;
+    assert!(paid.ends_with("PaymentCaptured by api  Placed -> Paid"), "{paid}");
+    let said = watch.stop().await;
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let token = said.stderr.trim().strip_prefix("go on with --resume ").unwrap().to_owned();
+
+    desk.order(&["prepare", &id, "--wait"]).await.done();
+    let mut watch = desk.start(&["watch", &id, "--resume", &token]);
+    let prepared = watch.line().await;
+    assert!(prepared.ends_with("PreparationStarted by api  Paid -> Preparing"), "{prepared}");
+    watch.stop().await;
+    desk.close().await;
 }
