@@ -18,6 +18,7 @@ macro_rules! dead_letters {
             [
                 letters_are_kept_once,
                 every_consumer_and_reason_is_kept,
+                what_the_projector_could_not_fold_is_read_in_log_order,
                 any_bytes_are_kept,
                 a_commit_keeps_its_dead_letters,
                 a_fenced_commit_keeps_none,
@@ -89,6 +90,29 @@ pub async fn every_consumer_and_reason_is_kept(store: &dyn DeadLetters) {
     assert_eq!(store.count().await.unwrap(), 24);
 }
 
+/// Not those of others, nor of other partitions.
+pub async fn what_the_projector_could_not_fold_is_read_in_log_order(store: &dyn DeadLetters) {
+    let of_projector = |offset| letter(Consumer::Projector, offset);
+    let mut elsewhere = of_projector(4);
+    elsewhere.record.position.partition = Partition(1);
+    let others = [
+        elsewhere,
+        letter(Consumer::Search, 4),
+        DeadLetter { topic: Topic::StateChanged, ..of_projector(4) },
+    ];
+    store.keep(&others).await.unwrap();
+    store
+        .keep(&[of_projector(5), of_projector(3), of_projector(9), of_projector(2)])
+        .await
+        .unwrap();
+    let read = async |from, until, limit| {
+        store.unfolded(Partition(0), Offset(from), Offset(until), limit).await.unwrap()
+    };
+    assert_eq!(read(3, 9, 9).await, [of_projector(3), of_projector(5)]);
+    assert_eq!(read(0, 10, 2).await, [of_projector(2), of_projector(3)]);
+    assert_eq!(read(6, 9, 9).await, []);
+}
+
 /// A record that can't be read can hold anything or nothing, and so can the words about it.
 pub async fn any_bytes_are_kept(store: &dyn DeadLetters) {
     let mut empty = letter(Consumer::Projector, 1);
@@ -108,8 +132,17 @@ pub async fn any_bytes_are_kept(store: &dyn DeadLetters) {
         ("a\0b".to_owned(), Bytes::from_static(b"again")),
     ];
     odd.detail = "unexpected \0 and '🦤'".to_owned();
-    store.keep(&[empty, odd]).await.unwrap();
+    let letters = [empty, odd];
+    store.keep(&letters).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 2);
+    let mut kept = store.unfolded(Partition(0), Offset(1), Offset(3), 9).await.unwrap();
+    let details: Vec<_> =
+        kept.iter_mut().map(|letter| std::mem::take(&mut letter.detail)).collect();
+    let words = ["is not a valid message", "unexpected \u{2400} and '🦤'"];
+    // A store whose text can't hold a zero shows it instead.
+    assert!(details[0] == words[0] && details[1].replace('\0', "\u{2400}") == words[1]);
+    let expected = letters.map(|letter| DeadLetter { detail: String::new(), ..letter });
+    assert_eq!(kept, expected, "to the byte");
 }
 
 /// In the transaction of their offset (promise 10).

@@ -40,6 +40,7 @@ macro_rules! order_store {
                 preparing_again_keeps_everything,
                 unknown_orders_are_left_out,
                 history_comes_in_log_order,
+                the_rows_of_a_partition_come_in_pages,
                 touched_orders_come_once_in_log_order,
                 a_scan_sees_every_order_once_in_order_of_ids,
                 orders_are_counted_by_state,

@@ -41,6 +41,7 @@ macro_rules! search_index {
                 a_search_has_what_matches_its_filters,
                 a_search_comes_in_pages_with_totals,
                 a_hit_shows_the_order,
+                documents_come_back_as_written,
                 an_index_that_answers_says_so,
             ]
         );
@@ -118,6 +119,17 @@ pub async fn an_older_version_is_stale(index: &dyn SearchIndex) {
     assert_eq!(upsert(index, &[document(1, 3, State::Preparing)]).await, [Stale]);
     assert_eq!(version(index, 1).await, Some(4));
     assert_eq!(counts(index).await, [(State::Shipped, 1)]);
+}
+
+/// Those that are there, field by field.
+pub async fn documents_come_back_as_written(index: &dyn SearchIndex) {
+    let documents = [document(1, 1, State::Placed), document(2, 5, State::Delivered)];
+    upsert(index, &documents).await;
+    let found = index.documents(&[order_id(2), order_id(9), order_id(1)]).await.unwrap();
+    let expected = [1, 2].map(order_id).into_iter().zip(&documents);
+    let expected = expected.map(|(id, document)| (id, serde_json::to_value(document).unwrap()));
+    assert_eq!(found, expected.collect());
+    assert!(index.documents(&[]).await.unwrap().is_empty());
 }
 
 /// In one call; its versions in any order.

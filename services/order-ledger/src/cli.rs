@@ -6,7 +6,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use order::{
     ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
@@ -42,8 +42,10 @@ pub(crate) enum Verb {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Fold the log again and compare with every stored snapshot; ends with 1 if any differs
+    /// Fold the log again and compare with everything that is stored of it; ends with 1 if anything differs
     Verify {
+        #[command(flatten)]
+        verify: VerifyArgs,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -62,6 +64,24 @@ pub(crate) enum Verb {
     },
     /// Print the completions of a shell, to be put where it looks for them
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// How many documents of the search index to compare: of a sample, the first thousand orders of each partition and
+    /// one in a hundred of the rest
+    #[arg(long, value_enum, default_value_t = Documents::Sample)]
+    pub(crate) documents: Documents,
+    /// `json` prints an object a line: every difference, and the counts last
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Documents {
+    All,
+    Sample,
+    None,
 }
 
 #[derive(Debug, Args)]

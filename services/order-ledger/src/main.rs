@@ -67,9 +67,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             migrate::run(&config, stop_on_signal()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Verify { config } => {
+        Verb::Verify { verify: args, config } => {
             let (_, config) = configured(&config)?;
-            verify::run(&config).await
+            verify::run(&args, &config).await
         }
         Verb::Config { config } => {
             let resolved = config.resolve()?;

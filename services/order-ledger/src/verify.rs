@@ -1,34 +1,99 @@
-//! `order-ledger verify`: the log folded again against what is stored.
+//! `order-ledger verify`: the log folded again against everything that is stored of it.
 
 use std::{
     io::{self, Write as _},
     process::ExitCode,
 };
 
-use replay::Verification;
+use replay::{Difference, Ledger, Share, Verification};
+use serde_json::json;
 
-use crate::{Failure, config::Config, parts::Parts};
+use crate::{
+    Failure,
+    cli::{Documents, Output, VerifyArgs},
+    config::Config,
+    parts::Parts,
+};
 
-/// Verifies and prints what was found.
-pub(crate) async fn run(config: &Config) -> Result<ExitCode, Failure> {
+/// Verifies, and prints every difference as it is found and what was looked at.
+pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
     let parts = Parts::open(config).await?;
-    let found = replay::verify(parts.log.as_ref(), parts.orders.as_ref()).await?;
-    let mut out = io::stdout().lock();
-    for difference in &found.differences {
-        writeln!(out, "{difference}")?;
+    let mut broken = None;
+    let mut tell = |difference: Difference| {
+        let line = match args.output {
+            Output::Human => difference.to_string(),
+            Output::Json => difference_json(&difference).to_string(),
+        };
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
+            broken.get_or_insert(error);
+        }
+    };
+    let found = replay::verify(ledger(&parts, args.documents), &mut tell).await?;
+    if let Some(error) = broken {
+        return Err(error.into());
     }
-    writeln!(out, "{}", summary(&found))?;
-    Ok(if found.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let last = match args.output {
+        Output::Human => summary(&found),
+        Output::Json => counts_json(&found).to_string(),
+    };
+    writeln!(io::stdout(), "{last}")?;
+    Ok(if found.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What there is to verify.
+pub(crate) fn ledger(parts: &Parts, documents: Documents) -> Ledger<'_> {
+    let share = match documents {
+        Documents::All => Some(Share::All),
+        Documents::Sample => Some(Share::Sample),
+        Documents::None => None,
+    };
+    Ledger {
+        log: parts.log.as_ref(),
+        store: parts.orders.as_ref(),
+        dead_letters: parts.dead_letters.as_ref(),
+        search: share.map(|share| (parts.search.as_ref(), share)),
+    }
 }
 
 /// One line for people.
 pub(crate) fn summary(found: &Verification) -> String {
-    let Verification { records, undecodable, behind, orders, differences } = found;
-    let verdict = match differences.len() {
-        0 => "every stored snapshot equals the fold of the log, byte for byte".to_owned(),
-        count => format!("{count} orders differ"),
+    let Verification { records, applied, rejected, duplicates, .. } = found;
+    let Verification { dead_letters, behind, orders, documents, differences, .. } = found;
+    let verdict = match differences {
+        0 => "every record is accounted for, every stored snapshot equals the fold of the log, byte for byte"
+            .to_owned(),
+        count => format!("{count} differences"),
     };
     format!(
-        "{records} records ({undecodable} undecodable, {behind} not folded yet), {orders} orders: {verdict}"
+        "{records} records ({applied} applied, {rejected} rejected, {duplicates} duplicates, {dead_letters} dead letters; \
+         {behind} not folded yet), {orders} orders, {documents} documents: {verdict}"
     )
+}
+
+fn difference_json(difference: &Difference) -> serde_json::Value {
+    let Difference { order_id, position, field, stored, expected } = difference;
+    json!({ "difference": {
+        "order_id": order_id.map(|id| id.to_string()),
+        "partition": position.map(|position| position.partition.0),
+        "offset": position.map(|position| position.offset.0),
+        "field": field,
+        "stored": stored,
+        "expected": expected,
+    }})
+}
+
+fn counts_json(found: &Verification) -> serde_json::Value {
+    let Verification { records, applied, rejected, duplicates, .. } = found;
+    let Verification { dead_letters, behind, orders, documents, differences, .. } = found;
+    json!({ "verified": {
+        "records": records,
+        "applied": applied,
+        "rejected": rejected,
+        "duplicates": duplicates,
+        "dead_letters": dead_letters,
+        "behind": behind,
+        "orders": orders,
+        "documents": documents,
+        "differences": differences,
+    }})
 }

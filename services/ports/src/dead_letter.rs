@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use crate::{LogRecord, StoreError, Topic};
+use crate::{LogRecord, Offset, Partition, StoreError, Topic};
 
 /// Which consumer gave up on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,15 @@ pub enum Consumer {
 }
 
 impl Consumer {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Projector, Self::Search, Self::Mailer, Self::Fulfilment];
+
+    /// The consumer of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|consumer| consumer.name() == name)
+    }
+
     /// The name in the stores and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -49,6 +58,22 @@ pub enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::NoValue,
+        Self::Undecodable,
+        Self::UnknownType,
+        Self::ForeignKey,
+        Self::WrongPartition,
+        Self::Refused,
+    ];
+
+    /// The reason of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The name in the stores and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -85,6 +110,16 @@ pub struct DeadLetter {
 pub trait DeadLetters: Send + Sync {
     /// Keeps these; one that is there already (same consumer and position) stays as it is.
     async fn keep(&self, letters: &[DeadLetter]) -> Result<(), StoreError>;
+
+    /// The projector's in one partition of `orders.events`, in log order, those at `from` or above and below `until`,
+    /// at most `limit`.
+    async fn unfolded(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
 
     /// How many there are, of every consumer.
     async fn count(&self) -> Result<u64, StoreError>;

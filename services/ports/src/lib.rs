@@ -29,8 +29,8 @@ pub use mail::{Mail, MailError, Mailer};
 pub use murmur2::partition_for_key;
 pub use retry::{Backoff, retry_until_ok};
 pub use search::{
-    CustomerDocument, Found, IndexOutcome, LineDocument, OrderDocument, OrderHit, ParcelDocument,
-    PaymentDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
+    CustomerDocument, Documents, Found, IndexOutcome, LineDocument, OrderDocument, OrderHit,
+    ParcelDocument, PaymentDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
 pub use store::{
     Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter, OrderStore,

@@ -264,6 +264,9 @@ pub struct SearchKey {
     pub order_id: OrderId,
 }
 
+/// Documents as they are indexed.
+pub type Documents = BTreeMap<OrderId, serde_json::Value>;
+
 /// Holds one document an order.
 #[async_trait]
 pub trait SearchIndex: Send + Sync {
@@ -285,6 +288,10 @@ pub trait SearchIndex: Send + Sync {
     /// The version that is indexed for each of these orders; those not indexed are left out. Sees every write that
     /// was answered before the call.
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError>;
+
+    /// The documents of these orders as they are indexed; those not indexed are left out. Sees every write that was
+    /// answered before the call.
+    async fn documents(&self, orders: &[OrderId]) -> Result<Documents, SearchError>;
 
     /// How many indexed orders stand in each state. Sees every write that was answered before the call.
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError>;

@@ -280,6 +280,15 @@ pub trait OrderStore: Send + Sync {
     /// What became of the record at this position; `None` if it is a dead letter or not folded yet.
     async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError>;
 
+    /// History rows of a partition, in log order, those at `from` or above and below `until`, at most `limit`.
+    async fn rows(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
     /// Snapshots that match, newest placed first (then by id, the highest first), those after `after`, at most `limit`.
     /// Every instant, given or stored, counts to the microsecond: digits below are cut off.
     async fn list(

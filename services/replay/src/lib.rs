@@ -2,4 +2,4 @@
 
 mod verify;
 
-pub use verify::{Difference, DifferenceKind, Verification, VerifyError, verify};
+pub use verify::{Difference, Ledger, Share, Tell, Verification, VerifyError, verify};

@@ -1,17 +1,26 @@
-//! Verification: the log folded again must equal every stored snapshot, byte for byte.
+//! Verification: the log, folded again, must say what is stored, and every record of it must be accounted for.
 //!
-//! One partition after the other, up to the offset that the store says is folded, so memory is bounded by the orders
-//! of one partition. It shares nothing with the projector but the fold itself.
+//! One partition after the other, up to the offset that the store says is folded, beside whoever folds on: an order that
+//! moved meanwhile is compared once the log is read up to there. Memory is bounded by the orders of one partition, and the
+//! ids of all. It shares nothing with the projector but the fold itself, and writes nothing.
 
-use std::collections::BTreeMap;
+mod account;
+mod difference;
+mod partition;
 
-use events::{Order, OrderId, fold};
+use std::collections::{BTreeMap, HashSet};
+
+use events::OrderId;
 use ports::{
-    EventLog, LogError, LogRecord, Offset, OrderStore, Partition, Position, StoreError,
-    StoredSnapshot, Topic, partition_for_key,
+    DeadLetters, EventLog, LogError, Offset, OrderStore, Partition, Position, SearchError,
+    SearchIndex, StoreError, Topic,
 };
 
-/// The log or the store could not be read.
+pub use difference::Difference;
+
+use self::{difference::nothing, partition::PartitionCheck};
+
+/// Something could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The log.
@@ -20,215 +29,136 @@ pub enum VerifyError {
     /// The store.
     #[error("can't read the state store")]
     Store(#[from] StoreError),
+    /// The search index.
+    #[error("can't read the search index")]
+    Search(#[from] SearchError),
 }
 
-/// One order that is stored otherwise than the log says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Which order.
-    pub order_id: OrderId,
-    /// In which way.
-    pub kind: DifferenceKind,
+/// What is verified.
+#[derive(Clone, Copy)]
+pub struct Ledger<'a> {
+    /// What is true.
+    pub log: &'a dyn EventLog,
+    /// What was made of it.
+    pub store: &'a dyn OrderStore,
+    /// What nothing could be made of.
+    pub dead_letters: &'a dyn DeadLetters,
+    /// What is searched, and how much of it to look at.
+    pub search: Option<(&'a dyn SearchIndex, Share)>,
 }
 
-/// How an order differs.
+/// How many of the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DifferenceKind {
-    /// The log has it, the store does not.
-    Missing,
-    /// The store has it, the log does not.
-    Unexpected,
-    /// The stored bytes are not those of the fold.
-    Snapshot,
-    /// The stored position is not that of the order's last recorded event.
-    Position,
+pub enum Share {
+    /// Every one.
+    All,
+    /// The first thousand of each partition, by id, and one in a hundred of the rest.
+    Sample,
 }
 
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.kind {
-            DifferenceKind::Missing => "is in the log, not in the store",
-            DifferenceKind::Unexpected => "is in the store, not in the log",
-            DifferenceKind::Snapshot => "has another snapshot than the log folds to",
-            DifferenceKind::Position => "has another position than its last event",
-        };
-        write!(f, "order {} {what}", self.order_id)
-    }
-}
-
-/// What a verification found.
+/// What a verification looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     /// Records read, below the folded offsets.
     pub records: u64,
-    /// Of these, records that are no event of an order that lives there.
-    pub undecodable: u64,
+    /// Of these, events that moved an order.
+    pub applied: u64,
+    /// Events that did not fit.
+    pub rejected: u64,
+    /// Events that were there before.
+    pub duplicates: u64,
+    /// Records that are no event of an order that lives there.
+    pub dead_letters: u64,
     /// Records above the folded offsets: not projected yet, not looked at.
     pub behind: u64,
     /// Orders that the log has.
     pub orders: u64,
-    /// Every order that is stored otherwise.
-    pub differences: Vec<Difference>,
+    /// Documents of the search index that were compared.
+    pub documents: u64,
+    /// How often what is stored differs from what the log says.
+    pub differences: u64,
 }
 
-/// How many snapshots are compared at once.
+/// Is told of each difference as it is found.
+pub type Tell<'a> = &'a mut (dyn FnMut(Difference) + Send);
+
+/// Counts and tells of differences.
+struct Findings<'a> {
+    counted: Verification,
+    tell: Tell<'a>,
+}
+
+impl Findings<'_> {
+    fn differs(&mut self, difference: Difference) {
+        self.counted.differences += 1;
+        (self.tell)(difference);
+    }
+}
+
+/// How many rows, snapshots or documents are compared at once.
 const PAGE: usize = 1_000;
 
-/// Folds everything below the stored offsets and compares. Orders that move meanwhile show up as differences: verify
-/// a system at rest, or again.
+/// Folds everything below the stored offsets and compares: the row of every record, every snapshot, the documents asked
+/// for. A search index that has not caught up shows up as differences: verify it at rest, or again.
 ///
 /// # Errors
-/// [`VerifyError`] if log or store can't be read.
-pub async fn verify(
-    log: &dyn EventLog,
-    store: &dyn OrderStore,
-) -> Result<Verification, VerifyError> {
-    let mut found = Verification::default();
-    let parts = parts(log, store).await?;
-    let partitions = log.partitions(Topic::Events).await?;
-    for part in &parts {
-        found.behind += u64::try_from(part.end.0.saturating_sub(part.next.0)).unwrap_or(0);
-        let folded = Folded::read(log, part, partitions).await?;
-        found.records += folded.records;
-        found.undecodable += folded.undecodable;
-        found.orders += u64::try_from(folded.orders.len()).unwrap_or(u64::MAX);
-        compare(store, &folded, &mut found.differences).await?;
-    }
-    // Most often the numbers say that the store holds nothing besides, and a second reading is spared.
-    let missing = found.differences.iter().filter(|d| d.kind == DifferenceKind::Missing).count();
-    let expected = found.orders.saturating_sub(u64::try_from(missing).unwrap_or(u64::MAX));
-    if count(store).await? > expected {
-        for part in &parts {
-            let folded = Folded::read(log, part, partitions).await?;
-            surplus(store, part.partition, partitions, &folded, &mut found.differences).await?;
-        }
-    }
-    Ok(found)
-}
-
-/// One partition: how far it is folded, and how far it could be.
-struct Part {
-    partition: Partition,
-    next: Offset,
-    end: Offset,
-}
-
-async fn parts(log: &dyn EventLog, store: &dyn OrderStore) -> Result<Vec<Part>, VerifyError> {
+/// [`VerifyError`] if something can't be read.
+pub async fn verify(ledger: Ledger<'_>, tell: Tell<'_>) -> Result<Verification, VerifyError> {
+    let mut found = Findings { counted: Verification::default(), tell };
+    let partitions = ledger.log.partitions(Topic::Events).await?;
     // The store first: what it has folded by now is in the log by then.
-    let progress = store.progress(&[]).await?;
-    let ends = log.end_offsets(Topic::Events).await?;
-    Ok(ends
-        .into_iter()
-        .map(|Position { partition, offset: end }| {
-            let folded = progress.iter().find(|progress| progress.partition == partition);
-            Part { partition, next: folded.map_or(Offset::START, |progress| progress.next), end }
-        })
-        .collect())
-}
-
-/// The orders of one partition, folded.
-#[derive(Default)]
-struct Folded {
-    orders: BTreeMap<OrderId, (Order, Position)>,
-    records: u64,
-    undecodable: u64,
-}
-
-impl Folded {
-    async fn read(log: &dyn EventLog, part: &Part, partitions: u32) -> Result<Self, LogError> {
-        let mut folded = Self::default();
-        let mut reader = log.read(Topic::Events, part.partition, Offset::START, part.next).await?;
-        loop {
-            let records = reader.next().await?;
-            if records.is_empty() {
-                return Ok(folded);
-            }
-            for record in &records {
-                folded.records += 1;
-                folded.undecodable += u64::from(!folded.add(record, partitions));
-            }
+    let folded = ledger.store.progress(&[]).await?;
+    let ends = ledger.log.end_offsets(Topic::Events).await?;
+    let mut known = HashSet::new();
+    let mut verified = BTreeMap::new();
+    for Position { partition, offset: end } in ends {
+        let next = folded.iter().find(|progress| progress.partition == partition);
+        let next = next.map_or(Offset::START, |progress| progress.next);
+        if next > end {
+            let (stored, expected) = (next.to_string(), format!("at most {end}"));
+            found.differs(Difference::of_progress(partition, stored, expected));
         }
+        found.counted.behind += u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0);
+        let mut check = PartitionCheck::new(ledger, partition, partitions);
+        check.advance(next.min(end), &mut found).await?;
+        check.orders(&mut found).await?;
+        check.documents(&mut found).await?;
+        check.beyond(&mut found).await?;
+        verified.insert(partition, check.next());
+        known.extend(check.into_orders());
     }
-
-    /// Folds a record in; whether it is an event of an order that lives in its partition.
-    fn add(&mut self, record: &LogRecord, partitions: u32) -> bool {
-        let Some(event) = record.value.as_deref().and_then(|v| codec::decode_event(v).ok()) else {
-            return false;
-        };
-        let key = event.order_id.to_string();
-        if record.key.as_deref() != Some(key.as_bytes())
-            || partition_for_key(key.as_bytes(), partitions) != record.position.partition
-        {
-            return false;
-        }
-        let (before, position) = match self.orders.remove(&event.order_id) {
-            Some((order, position)) => (Some(order), position),
-            None => (None, record.position),
-        };
-        let version = before.as_ref().map(|order| order.version);
-        if let Some(order) = fold(before, &event).order {
-            let moved = version != Some(order.version);
-            let position = if moved { record.position } else { position };
-            self.orders.insert(order.id, (order, position));
-        }
-        true
-    }
+    surplus(ledger.store, &known, &verified, &mut found).await?;
+    Ok(found.counted)
 }
 
-/// Compares each order of a partition with what is stored of it.
-async fn compare(
-    store: &dyn OrderStore,
-    folded: &Folded,
-    differences: &mut Vec<Difference>,
-) -> Result<(), StoreError> {
-    let ids: Vec<_> = folded.orders.keys().copied().collect();
-    for page in ids.chunks(PAGE) {
-        let stored: BTreeMap<OrderId, StoredSnapshot> =
-            store.load(page).await?.into_iter().map(|s| (s.order_id, s)).collect();
-        for order_id in page {
-            let Some((order, position)) = folded.orders.get(order_id) else { continue };
-            let kind = match stored.get(order_id) {
-                None => Some(DifferenceKind::Missing),
-                Some(stored) if stored.bytes != codec::encode_snapshot(order) => {
-                    Some(DifferenceKind::Snapshot)
-                }
-                Some(stored) if stored.position != *position => Some(DifferenceKind::Position),
-                Some(_) => None,
-            };
-            differences.extend(kind.map(|kind| Difference { order_id: *order_id, kind }));
-        }
-    }
-    Ok(())
-}
-
-/// How many orders are stored.
-async fn count(store: &dyn OrderStore) -> Result<u64, StoreError> {
-    let mut stored = 0;
-    let mut page = store.scan(None, PAGE).await?;
-    while let Some(last) = page.last().map(|snapshot| snapshot.order_id) {
-        stored += u64::try_from(page.len()).unwrap_or(u64::MAX);
-        page = store.scan(Some(last), PAGE).await?;
-    }
-    Ok(stored)
-}
-
-/// Looks for stored orders that would live in a partition, but are not there.
+/// Looks for stored orders that the log does not have. What was folded since is left for the next time.
 async fn surplus(
     store: &dyn OrderStore,
-    partition: Partition,
-    partitions: u32,
-    folded: &Folded,
-    differences: &mut Vec<Difference>,
+    known: &HashSet<OrderId>,
+    verified: &BTreeMap<Partition, Offset>,
+    found: &mut Findings<'_>,
 ) -> Result<(), StoreError> {
-    let lives_here =
-        |order: &OrderId| partition_for_key(order.to_string().as_bytes(), partitions) == partition;
     let mut page = store.scan(None, PAGE).await?;
     while let Some(last) = page.last().map(|snapshot| snapshot.order_id) {
-        let ids = page.into_iter().map(|snapshot| snapshot.order_id);
-        differences.extend(
-            ids.filter(|id| lives_here(id) && !folded.orders.contains_key(id))
-                .map(|order_id| Difference { order_id, kind: DifferenceKind::Unexpected }),
-        );
+        page.retain(|snapshot| !known.contains(&snapshot.order_id));
+        if !page.is_empty() {
+            // After the page: whoever stored an order of it had moved on by then.
+            let folded = store.progress(&[]).await?;
+            for snapshot in page {
+                let Position { partition, offset } = snapshot.position;
+                let is_new = verified.get(&partition).is_some_and(|verified| offset >= *verified)
+                    && folded.iter().any(|p| p.partition == partition && offset < p.next);
+                if !is_new {
+                    found.differs(Difference {
+                        order_id: Some(snapshot.order_id),
+                        position: Some(snapshot.position),
+                        field: "snapshot",
+                        stored: "an order".to_owned(),
+                        expected: nothing(),
+                    });
+                }
+            }
+        }
         page = store.scan(Some(last), PAGE).await?;
     }
     Ok(())

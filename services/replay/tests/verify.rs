@@ -8,15 +8,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use adapter_embedded::{SqliteLog, SqliteStore};
+use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
 use bytes::Bytes;
 use codec::event_record;
-use events::{Event, Order, OrderId, State};
+use events::{Event, EventBody, Order, OrderId, State};
 use ports::{
-    Commit, EventLog as _, Health, NewRecord, Offset, OrderStore as _, Partition, PartitionCommit,
-    Position, SnapshotRow, Topic, TopicSettings, partition_for_key,
+    Commit, EventLog as _, Health, HistoryRow, NewRecord, Offset, OrderDocument, OrderStore as _,
+    Partition, PartitionCommit, Position, SearchIndex as _, SnapshotRow, Topic, TopicSettings,
+    partition_for_key,
 };
-use replay::{Difference, DifferenceKind, Verification, verify};
+use replay::{Difference, Ledger, Share, Verification, verify};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use testkit::{TestClock, log, sample, wait_for};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct World {
     log: Arc<SqliteLog>,
     store: Arc<SqliteStore>,
-    _folder: TempDir,
+    index: Arc<SqliteSearch>,
+    folder: TempDir,
 }
 
 impl World {
@@ -39,7 +42,9 @@ impl World {
         log.prepare(settings).await.unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db")).await.unwrap();
         store.prepare().await.unwrap();
-        Self { log: Arc::new(log), store: Arc::new(store), _folder: folder }
+        let index = SqliteSearch::open(&folder.path().join("search.db")).await.unwrap();
+        let (log, store, index) = (Arc::new(log), Arc::new(store), Arc::new(index));
+        Self { log, store, index, folder }
     }
 
     /// These events, folded.
@@ -58,8 +63,13 @@ impl World {
         log::append(self.log.as_ref(), Topic::Events, records).await;
     }
 
-    /// Lets a projector fold all there is.
+    /// Lets a projector fold all there is, and indexes it.
     async fn fold(&self) {
+        self.fold_without_index().await;
+        self.index().await;
+    }
+
+    async fn fold_without_index(&self) {
         self.store.bind_partitions(PARTITIONS).await.unwrap();
         let parts = projector::Parts {
             log: self.log.clone(),
@@ -90,8 +100,51 @@ impl World {
         self.store.commit(&commit).await.unwrap();
     }
 
-    async fn verify(&self) -> Verification {
-        verify(self.log.as_ref(), self.store.as_ref()).await.unwrap()
+    async fn verify(&self) -> (Verification, Vec<Difference>) {
+        let ledger = Ledger {
+            log: self.log.as_ref(),
+            store: self.store.as_ref(),
+            dead_letters: self.store.as_ref(),
+            search: Some((self.index.as_ref(), Share::All)),
+        };
+        let mut differences = Vec::new();
+        let found = verify(ledger, &mut |difference| differences.push(difference)).await.unwrap();
+        assert_eq!(found.differences, differences.len() as u64);
+        (found, differences)
+    }
+
+    /// What was counted of a store that is good.
+    async fn good(&self) -> Verification {
+        let (found, differences) = self.verify().await;
+        assert_eq!(differences, []);
+        found
+    }
+
+    /// What is wrong, as `order field` or `offset field`.
+    async fn wrong(&self) -> Vec<(Option<OrderId>, &'static str)> {
+        let (_, differences) = self.verify().await;
+        differences.into_iter().map(|difference| (difference.order_id, difference.field)).collect()
+    }
+
+    /// A statement behind everyone's back.
+    async fn sql(&self, statement: &str) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("state.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await;
+        done.unwrap();
+    }
+
+    /// Brings the search index up to what is stored.
+    async fn index(&self) {
+        let mut after = None;
+        loop {
+            let page = self.store.scan(after, 1_000).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.order_id);
+            let orders = page.iter().map(|s| codec::decode_snapshot(&s.bytes).unwrap());
+            let documents: Vec<_> = orders.map(|order| OrderDocument::from(&order)).collect();
+            self.index.upsert(&documents).await.unwrap();
+        }
     }
 
     async fn position_of(&self, order: OrderId) -> Position {
@@ -103,38 +156,53 @@ fn lives(orders: std::ops::Range<u64>) -> Vec<Event> {
     orders.flat_map(|n| sample::lifecycle(sample::order_id(n))).collect()
 }
 
-fn differs(n: u64, kind: DifferenceKind) -> Difference {
-    Difference { order_id: sample::order_id(n), kind }
+fn of_order(n: u64, field: &'static str) -> (Option<OrderId>, &'static str) {
+    (Some(sample::order_id(n)), field)
 }
 
 #[tokio::test]
 async fn a_good_store_is_found_good() {
     let world = World::folded(&lives(1..6)).await;
-    let good = Verification { records: 30, orders: 5, ..Verification::default() };
-    assert_eq!(world.verify().await, good);
+    let good = Verification {
+        records: 30,
+        applied: 30,
+        orders: 5,
+        documents: 5,
+        ..Verification::default()
+    };
+    assert_eq!(world.good().await, good);
 }
 
 #[tokio::test]
 async fn an_empty_log_and_an_empty_store_agree() {
-    assert_eq!(World::folded(&[]).await.verify().await, Verification::default());
+    assert_eq!(World::folded(&[]).await.good().await, Verification::default());
 }
 
 /// Duplicates, misfits, unknown orders and what can't be read are no differences.
 #[tokio::test]
-async fn bad_records_are_counted() {
+async fn every_record_is_counted_for_what_it_is() {
     let world = World::open().await;
     world.append(&lives(1..3)).await;
     world.append(&lives(2..4)).await;
-    world.append(&[sample::shipped(sample::order_id(9))]).await;
+    world
+        .append(&[sample::shipped(sample::order_id(9)), sample::cancelled(sample::order_id(1))])
+        .await;
     let good = event_record(&sample::placed(sample::order_id(1)), None);
     let garbage = NewRecord { value: Bytes::from_static(b"\xff"), ..good.clone() };
     let foreign = NewRecord { key: Bytes::from_static(b"someone else"), ..good };
     world.append_records(vec![garbage, foreign]).await;
     world.fold().await;
-    let found = world.verify().await;
-    let expected =
-        Verification { records: 27, undecodable: 2, orders: 3, ..Verification::default() };
-    assert_eq!(found, expected);
+    let expected = Verification {
+        records: 28,
+        applied: 18,
+        rejected: 2,
+        duplicates: 6,
+        dead_letters: 2,
+        orders: 3,
+        documents: 3,
+        ..Verification::default()
+    };
+    assert_eq!(world.good().await, expected);
 }
 
 #[tokio::test]
@@ -144,9 +212,9 @@ async fn more_orders_than_fit_a_page_are_all_compared() {
     let order = sample::folded(&[placed(3_456)]);
     let position = world.position_of(order.id).await;
     world.tamper(order, Bytes::from_static(b"\xff"), position).await;
-    let found = world.verify().await;
-    assert_eq!(found.orders, 3_500);
-    assert_eq!(found.differences, [differs(3_456, DifferenceKind::Snapshot)]);
+    let (found, _) = world.verify().await;
+    assert_eq!((found.orders, found.documents), (3_500, 3_500));
+    assert_eq!(world.wrong().await, [of_order(3_456, "snapshot")]);
 }
 
 #[tokio::test]
@@ -154,9 +222,8 @@ async fn what_is_not_folded_yet_is_behind_and_no_difference() {
     let world = World::folded(&lives(1..3)).await;
     world.append(&lives(3..4)).await;
     world.append(&[sample::cancelled(sample::order_id(1))]).await;
-    let found = world.verify().await;
-    let expected = Verification { records: 12, behind: 7, orders: 2, ..Verification::default() };
-    assert_eq!(found, expected);
+    let found = world.good().await;
+    assert_eq!((found.records, found.behind, found.orders), (12, 7, 2));
 }
 
 #[tokio::test]
@@ -164,38 +231,51 @@ async fn a_store_that_saw_nothing_is_behind() {
     let world = World::open().await;
     world.append(&lives(1..3)).await;
     let behind = Verification { behind: 12, ..Verification::default() };
-    assert_eq!(world.verify().await, behind, "not even the partitions are known");
+    assert_eq!(world.good().await, behind, "not even the partitions are known");
     world.store.bind_partitions(PARTITIONS).await.unwrap();
-    assert_eq!(world.verify().await, behind);
+    assert_eq!(world.good().await, behind);
 }
 
 #[tokio::test]
-async fn a_changed_snapshot_is_found() {
+async fn a_changed_snapshot_is_told_field_by_field() {
     let world = World::folded(&lives(1..4)).await;
     let position = world.position_of(sample::order_id(2)).await;
-    let mut order = sample::folded(&sample::lifecycle(sample::order_id(2)));
-    order.state = State::Shipped;
-    world.tamper(order.clone(), codec::encode_snapshot(&order), position).await;
-    assert_eq!(world.verify().await.differences, [differs(2, DifferenceKind::Snapshot)]);
+    let good = sample::folded(&sample::lifecycle(sample::order_id(2)));
+    let changed = Order { state: State::Shipped, anomalies: 3, ..good.clone() };
+    world.tamper(changed.clone(), codec::encode_snapshot(&changed), position).await;
+    let (_, differences) = world.verify().await;
+    assert_eq!(
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [("state", "Shipped", "Completed"), ("anomalies", "3", "0")].map(|(field, stored, expected)| {
+            let Position { partition, offset } = position;
+            format!(
+                "order {} at {partition}/{offset} snapshot.{field}: stored is {stored}, the log says {expected}",
+                good.id
+            )
+        })
+    );
 }
 
 #[tokio::test]
 async fn a_changed_position_is_found() {
     let world = World::folded(&lives(1..4)).await;
     let order = sample::folded(&sample::lifecycle(sample::order_id(2)));
-    let position = Position { offset: Offset(0), ..world.position_of(order.id).await };
-    world.tamper(order.clone(), codec::encode_snapshot(&order), position).await;
-    assert_eq!(world.verify().await.differences, [differs(2, DifferenceKind::Position)]);
+    let home = world.position_of(order.id).await;
+    for offset in [Offset(0), Offset(1_000)] {
+        let position = Position { offset, ..home };
+        world.tamper(order.clone(), codec::encode_snapshot(&order), position).await;
+        assert_eq!(world.wrong().await, [of_order(2, "snapshot.position")], "{offset}");
+    }
 }
 
+/// A projector that moves on without storing what it folded: its lag reads zero.
 #[tokio::test]
-async fn a_missing_snapshot_is_found() {
+async fn a_skipped_record_is_found() {
     let world = World::folded(&lives(1..4)).await;
     let key = sample::order_id(7).to_string();
     let partition = partition_for_key(key.as_bytes(), PARTITIONS);
     let progress = world.store.progress(&[partition]).await.unwrap()[0];
     world.append(&[sample::placed(sample::order_id(7))]).await;
-    // A projector that moves on without storing what it folded.
     let step = PartitionCommit {
         partition,
         expected: progress.next,
@@ -204,9 +284,70 @@ async fn a_missing_snapshot_is_found() {
     };
     let commit = Commit { partitions: vec![step], ..Commit::default() };
     world.store.commit(&commit).await.unwrap();
-    let found = world.verify().await;
+    let (found, _) = world.verify().await;
     assert_eq!((found.orders, found.behind), (4, 0));
-    assert_eq!(found.differences, [differs(7, DifferenceKind::Missing)]);
+    let expected = [(None, "row"), of_order(7, "snapshot"), of_order(7, "document")];
+    assert_eq!(world.wrong().await, expected);
+}
+
+#[tokio::test]
+async fn every_changed_column_of_the_history_is_found() {
+    let world = World::folded(&lives(1..4)).await;
+    let id = sample::order_id(2);
+    let captured = format!("WHERE order_id = '{id}' AND event = 'PaymentCaptured'");
+    for (field, change) in [
+        ("row.version", "version = version + 1"),
+        ("row.event_id", "event_id = '00000000-0000-0000-0000-000000000000'"),
+        ("row.event", "event = 'PaymentDeclined'"),
+        ("row.outcome", "from_state = 'Paid'"),
+        ("row.occurred_at", "occurred_at = occurred_at + 1"),
+        ("row.actor", "actor = 'mallory'"),
+        ("row.record", "record = x'00'"),
+    ] {
+        world.sql("CREATE TABLE kept AS SELECT * FROM order_history").await;
+        world.sql(&format!("UPDATE order_history SET {change} {captured}")).await;
+        assert_eq!(world.wrong().await, [of_order(2, field)], "{change}");
+        world.sql("INSERT OR REPLACE INTO order_history SELECT * FROM kept").await;
+        world.sql("DROP TABLE kept").await;
+    }
+}
+
+#[tokio::test]
+async fn missing_and_added_rows_are_found() {
+    let world = World::folded(&lives(1..4)).await;
+    let id = sample::order_id(2);
+    let row = world.store.history(id).await.unwrap().remove(2);
+    let Position { partition, offset } = row.position;
+    world
+        .sql(&format!(
+            "DELETE FROM order_history WHERE partition = {partition} AND \"offset\" = {offset}"
+        ))
+        .await;
+    assert_eq!(world.wrong().await, [(None, "row")]);
+    let commit = Commit { history: vec![row.clone()], ..Commit::default() };
+    world.store.commit(&commit).await.unwrap();
+    assert_eq!(world.wrong().await, []);
+    let beyond = Position { offset: Offset(1_000), ..row.position };
+    let added = HistoryRow { position: beyond, ..row };
+    world.store.commit(&Commit { history: vec![added], ..Commit::default() }).await.unwrap();
+    assert_eq!(world.wrong().await, [of_order(2, "row")]);
+}
+
+#[tokio::test]
+async fn dead_letters_are_compared_too() {
+    let world = World::open().await;
+    let good = event_record(&sample::placed(sample::order_id(1)), None);
+    let garbage = NewRecord { value: Bytes::from_static(b"\xff"), ..good.clone() };
+    world.append_records(vec![good, garbage]).await;
+    world.fold().await;
+    assert_eq!(world.wrong().await, []);
+    world.sql("UPDATE dead_letters SET value = x'00'").await;
+    assert_eq!(world.wrong().await, [(None, "dead_letter.value")]);
+    world.sql("UPDATE dead_letters SET value = x'ff', \"offset\" = 0").await;
+    // One for the event that is none, one for the garbage that has none.
+    assert_eq!(world.wrong().await, [(None, "dead_letter"), (None, "dead_letter")]);
+    world.sql("DELETE FROM dead_letters").await;
+    assert_eq!(world.wrong().await, [(None, "dead_letter")]);
 }
 
 /// Wherever it claims to come from: another order's event, an event that was rejected, no event, no partition.
@@ -227,27 +368,62 @@ async fn an_extra_snapshot_is_found() {
     ] {
         let order = sample::folded(&[sample::placed(sample::order_id(7))]);
         world.tamper(order.clone(), codec::encode_snapshot(&order), position).await;
-        let found = world.verify().await;
-        assert_eq!(found.orders, 3, "{position:?}");
-        assert_eq!(found.differences, [differs(7, DifferenceKind::Unexpected)], "{position:?}");
+        assert_eq!(world.wrong().await, [of_order(7, "snapshot")], "{position:?}");
     }
 }
 
 #[tokio::test]
-async fn every_difference_is_named_as_people_read_it() {
-    let world = World::folded(&lives(1..4)).await;
-    let position = world.position_of(sample::order_id(1)).await;
-    for n in [1, 8] {
-        let order = sample::folded(&sample::lifecycle(sample::order_id(n)));
-        world.tamper(order, Bytes::from_static(b"\xff"), position).await;
-    }
-    let mut told: Vec<_> =
-        world.verify().await.differences.iter().map(ToString::to_string).collect();
-    let mut expected = [
-        format!("order {} has another snapshot than the log folds to", sample::order_id(1)),
-        format!("order {} is in the store, not in the log", sample::order_id(8)),
-    ];
-    told.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(told, expected);
+async fn documents_that_differ_or_are_missing_are_found() {
+    let world = World::folded(&lives(1..3)).await;
+    let order = sample::folded(&sample::lifecycle(sample::order_id(2)));
+    let newer = OrderDocument {
+        version: 99,
+        region: "Elsewhere".to_owned(),
+        ..OrderDocument::from(&order)
+    };
+    world.index.upsert(&[newer]).await.unwrap();
+    let (_, differences) = world.verify().await;
+    let told: Vec<_> = differences.iter().map(|d| (d.field, d.stored.as_str())).collect();
+    assert_eq!(told, [("document", "region: \"Elsewhere\""), ("document", "version: 99")]);
+
+    world.append(&[sample::placed(sample::order_id(5))]).await;
+    world.fold_without_index().await;
+    let (_, differences) = world.verify().await;
+    let missing = differences.iter().find(|d| d.order_id == Some(sample::order_id(5))).unwrap();
+    assert_eq!((missing.stored.as_str(), missing.expected.as_str()), ("nothing", "version 1"));
+}
+
+/// Beside a projector that folds on nothing is found that is not there.
+#[tokio::test]
+async fn a_store_that_moves_meanwhile_is_found_good() {
+    let world = World::folded(&lives(0..300)).await;
+    let moving = async {
+        for n in 0..20 {
+            world.append(&lives(300 + n * 10..310 + n * 10)).await;
+            let known: Vec<_> = (0..300)
+                .map(|k| {
+                    sample::event(
+                        sample::order_id(k),
+                        100 + n as u32,
+                        EventBody::PreparationStarted,
+                    )
+                })
+                .collect();
+            world.append(&known).await;
+            world.fold_without_index().await;
+        }
+    };
+    let verifying = async {
+        for _ in 0..20 {
+            let ledger = Ledger {
+                log: world.log.as_ref(),
+                store: world.store.as_ref(),
+                dead_letters: world.store.as_ref(),
+                search: None,
+            };
+            let found = verify(ledger, &mut |difference| panic!("{difference}")).await.unwrap();
+            assert!(found.orders >= 300);
+        }
+    };
+    tokio::join!(moving, verifying);
 }

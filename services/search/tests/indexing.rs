@@ -16,8 +16,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use events::{Event, OrderId, State};
 use ports::{
-    DeadLetters as _, EventLog as _, Found, Health, IndexOutcome, NewRecord, OrderDocument,
-    OrderStore as _, SearchError, SearchIndex, SearchKey, SearchQuery, Topic, TopicSettings,
+    DeadLetters as _, Documents, EventLog as _, Found, Health, IndexOutcome, NewRecord,
+    OrderDocument, OrderStore as _, SearchError, SearchIndex, SearchKey, SearchQuery, Topic,
+    TopicSettings,
 };
 use search::{Error, Parts, Settings};
 use tempfile::TempDir;
@@ -80,6 +81,10 @@ impl SearchIndex for Index {
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
         self.real.versions(orders).await
+    }
+
+    async fn documents(&self, orders: &[OrderId]) -> Result<Documents, SearchError> {
+        self.real.documents(orders).await
     }
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {

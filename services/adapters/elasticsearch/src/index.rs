@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use elasticsearch::{Elasticsearch, MgetParts, SearchParts, indices::IndicesRefreshParts};
 use events::{OrderId, State};
-use ports::{Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery};
+use ports::{
+    Documents as Indexed, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey,
+    SearchQuery,
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -53,6 +56,9 @@ struct Document {
     /// Only of a document that was found.
     #[serde(rename = "_version")]
     version: Option<u64>,
+    /// Only if it was asked for.
+    #[serde(rename = "_source", default)]
+    source: serde_json::Value,
     error: Option<Failure>,
 }
 
@@ -114,12 +120,13 @@ impl SearchIndex for ElasticsearchIndex {
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
-        const ORDERS_MAX: usize = 1_000;
-        let mut versions = BTreeMap::new();
-        for orders in orders.chunks(ORDERS_MAX) {
-            versions.extend(self.versions_of(orders).await?);
-        }
-        Ok(versions)
+        let found = self.get(orders, "false").await?;
+        Ok(found.into_iter().map(|(order, version, _)| (order, version)).collect())
+    }
+
+    async fn documents(&self, orders: &[OrderId]) -> Result<Indexed, SearchError> {
+        let found = self.get(orders, "true").await?;
+        Ok(found.into_iter().map(|(order, _, document)| (order, document)).collect())
     }
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {
@@ -154,17 +161,35 @@ impl ElasticsearchIndex {
         Ok(())
     }
 
-    /// Gets by id, which sees every write at once, unlike a search.
-    async fn versions_of(&self, orders: &[OrderId]) -> Result<Vec<(OrderId, u64)>, SearchError> {
+    /// Gets by id, which sees every write at once, unlike a search: version, and the document if `source` is "true".
+    async fn get(
+        &self,
+        orders: &[OrderId],
+        source: &str,
+    ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
+        const ORDERS_MAX: usize = 1_000;
+        let mut found = Vec::with_capacity(orders.len());
+        for orders in orders.chunks(ORDERS_MAX) {
+            found.extend(self.get_some(orders, source).await?);
+        }
+        Ok(found)
+    }
+
+    async fn get_some(
+        &self,
+        orders: &[OrderId],
+        source: &str,
+    ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
         let ids: Vec<_> = orders.iter().map(ToString::to_string).collect();
+        let source = [source];
         let get = self
             .client
             .mget(MgetParts::Index(&self.alias))
-            ._source(&["false"])
+            ._source(&source)
             .body(json!({ "ids": ids }))
             .send();
         let found: Documents = answer(get).await?.read()?;
-        let mut versions = Vec::new();
+        let mut documents = Vec::new();
         for document in found.docs {
             if let Some(error) = document.error {
                 return Err(match error.r#type() {
@@ -176,9 +201,9 @@ impl ElasticsearchIndex {
                 let order = document.id.parse().map_err(|_| {
                     SearchError::Unfit(format!("it holds a document {:?} of no order", document.id))
                 })?;
-                versions.push((order, version));
+                documents.push((order, version, document.source));
             }
         }
-        Ok(versions)
+        Ok(documents)
     }
 }

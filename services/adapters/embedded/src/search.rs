@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use async_trait::async_trait;
 use events::{OrderId, State};
-use ports::{Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery};
+use ports::{
+    Documents, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
+};
 use sqlx::SqliteConnection;
 
 use crate::database::{self, Database, Error, OpenError};
@@ -74,6 +76,24 @@ impl SearchIndex for SqliteSearch {
             Ok((database::id("order_id", &order)?, database::unsigned(version)?))
         };
         rows.into_iter().map(version).collect::<Result<_, Error>>().map_err(SearchError::from)
+    }
+
+    async fn documents(&self, orders: &[OrderId]) -> Result<Documents, SearchError> {
+        let ids = serde_json::Value::from_iter(orders.iter().map(ToString::to_string));
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT order_id, document FROM documents WHERE order_id IN (SELECT value FROM json_each($1))",
+        )
+        .bind(ids.to_string())
+        .fetch_all(&self.database.readers)
+        .await
+        .map_err(Error::from)?;
+        let document = |(order, document): (String, String)| {
+            let document = serde_json::from_str(&document).map_err(|error| {
+                Error::Corrupt(format!("the document of order {order} is no JSON: {error}"))
+            })?;
+            Ok((database::id("order_id", &order)?, document))
+        };
+        rows.into_iter().map(document).collect::<Result<_, Error>>().map_err(SearchError::from)
     }
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {

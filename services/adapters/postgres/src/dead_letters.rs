@@ -1,8 +1,16 @@
 //! [`DeadLetters`] on the table `dead_letters`.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
-use ports::{DeadLetter, DeadLetters, StoreError};
-use sqlx::{PgConnection, Postgres, QueryBuilder, query_builder::Separated};
+use bytes::Bytes;
+use ports::{
+    Consumer, DeadLetter, DeadLetterReason, DeadLetters, LogRecord, Offset, Partition, StoreError,
+    Topic,
+};
+use sqlx::{
+    PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow, query_builder::Separated,
+};
 
 use crate::{columns, error::Error, session::PostgresStore};
 
@@ -18,6 +26,19 @@ impl DeadLetters for PostgresStore {
         Ok(self.run(async |connection| store(connection, letters).await).await?)
     }
 
+    async fn unfolded(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let unfolded = async |connection: &mut PgConnection| {
+            unfolded(connection, partition, from..until, limit).await
+        };
+        Ok(self.run(unfolded).await?)
+    }
+
     async fn count(&self) -> Result<u64, StoreError> {
         let count = async |connection: &mut PgConnection| {
             let count: i64 = sqlx::query_scalar("SELECT count(*) FROM dead_letters")
@@ -27,6 +48,53 @@ impl DeadLetters for PostgresStore {
         };
         Ok(self.run(count).await?)
     }
+}
+
+async fn unfolded(
+    connection: &mut PgConnection,
+    partition: Partition,
+    offsets: Range<Offset>,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, Error> {
+    let rows = sqlx::query(
+        r#"SELECT partition, "offset", reason, detail, dead_since, appended_at, key, value, header_names, header_values
+           FROM dead_letters
+           WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" >= $4 AND "offset" < $5
+           ORDER BY "offset" LIMIT $6"#,
+    )
+    .bind(Consumer::Projector.name())
+    .bind(Topic::Events.name())
+    .bind(columns::partition(partition))
+    .bind(offsets.start.0)
+    .bind(offsets.end.0)
+    .bind(columns::limit(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(letter).collect()
+}
+
+fn letter(row: &PgRow) -> Result<DeadLetter, Error> {
+    let bytes =
+        |column| Ok::<_, Error>(row.try_get::<Option<Vec<u8>>, _>(column)?.map(Bytes::from));
+    let names: Vec<Vec<u8>> = row.try_get("header_names")?;
+    let values: Vec<Vec<u8>> = row.try_get("header_values")?;
+    let headers = names.into_iter().zip(values);
+    Ok(DeadLetter {
+        consumer: Consumer::Projector,
+        topic: Topic::Events,
+        record: LogRecord {
+            position: columns::position(row)?,
+            appended_at: row.try_get("appended_at")?,
+            key: bytes("key")?,
+            value: bytes("value")?,
+            headers: headers
+                .map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value.into()))
+                .collect(),
+        },
+        reason: columns::named("reason", row.try_get("reason")?, DeadLetterReason::from_name)?,
+        detail: row.try_get("detail")?,
+        at: row.try_get("dead_since")?,
+    })
 }
 
 /// Headers are arrays already, and arrays of arrays can't be ragged: these rows go as a list of values. They are few.

@@ -71,6 +71,19 @@ impl OrderStore for PostgresStore {
         Ok(self.run(async |connection| history::at(connection, position).await).await?)
     }
 
+    async fn rows(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let rows = async |connection: &mut PgConnection| {
+            history::rows(connection, partition, from..until, limit).await
+        };
+        Ok(self.run(rows).await?)
+    }
+
     async fn list(
         &self,
         filter: &OrderFilter,

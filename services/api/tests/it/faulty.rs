@@ -189,6 +189,16 @@ impl OrderStore for FaultyStore {
         self.reach()?.record_at(position).await
     }
 
+    async fn rows(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.reach()?.rows(partition, from, until, limit).await
+    }
+
     async fn list(
         &self,
         filter: &OrderFilter,

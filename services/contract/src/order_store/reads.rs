@@ -83,6 +83,22 @@ pub async fn history_comes_in_log_order(store: &dyn OrderStore) {
     assert_eq!(offsets, [0, 1, 2, 3, 4, 5]);
 }
 
+/// In log order, whoever they are of; not those of other partitions.
+pub async fn the_rows_of_a_partition_come_in_pages(store: &dyn OrderStore) {
+    store.bind_partitions(2).await.unwrap();
+    let events = [placed(order_id(1)), placed(order_id(2)), captured(order_id(1))];
+    let here = batch(0, 0, &events);
+    store.commit(&here).await.unwrap();
+    store.commit(&batch(1, 0, &[placed(order_id(3))])).await.unwrap();
+    let rows = async |from, until, limit| {
+        store.rows(Partition(0), Offset(from), Offset(until), limit).await.unwrap()
+    };
+    assert_eq!(rows(0, 9, 9).await, here.history);
+    assert_eq!(rows(1, 9, 1).await, here.history[1..2]);
+    assert_eq!(rows(0, 2, 9).await, here.history[..2]);
+    assert_eq!(rows(3, 9, 9).await, []);
+}
+
 /// Each order once, with its lowest offset from there on; other partitions don't count.
 pub async fn touched_orders_come_once_in_log_order(store: &dyn OrderStore) {
     store.bind_partitions(2).await.unwrap();

@@ -29,7 +29,9 @@ async fn goes_on_where_it_stopped_and_starts_anew_if_told() {
     let first = text(&demo(folder.path(), &[]).await);
     assert!(first.contains("24 of 24 acknowledged orders are stored"), "{first}");
     assert!(
-        first.contains("24 orders: every stored snapshot equals the fold of the log"),
+        first.contains(
+            "24 orders, 24 documents: every record is accounted for, every stored snapshot equals"
+        ),
         "{first}"
     );
     // Plain lines, for stdout is no terminal here.
@@ -37,10 +39,20 @@ async fn goes_on_where_it_stopped_and_starts_anew_if_told() {
     assert!(!first.contains('\x1b'), "{first}");
 
     let second = text(&demo(folder.path(), &[]).await);
-    assert!(second.contains("48 orders: every stored snapshot"), "{second}");
+    assert!(
+        second.contains(
+            "48 orders, 48 documents: every record is accounted for, every stored snapshot"
+        ),
+        "{second}"
+    );
 
     let fresh = text(&demo(folder.path(), &["--fresh"]).await);
-    assert!(fresh.contains("24 orders: every stored snapshot"), "{fresh}");
+    assert!(
+        fresh.contains(
+            "24 orders, 24 documents: every record is accounted for, every stored snapshot"
+        ),
+        "{fresh}"
+    );
 }
 
 #[tokio::test]

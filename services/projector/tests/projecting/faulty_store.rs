@@ -66,6 +66,16 @@ impl OrderStore for FaultyStore {
         self.plan.call(away, self.inner.record_at(position)).await
     }
 
+    async fn rows(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.plan.call(away, self.inner.rows(partition, from, until, limit)).await
+    }
+
     async fn list(
         &self,
         filter: &OrderFilter,

@@ -1,5 +1,7 @@
 //! The table `order_history`: one row a record, in the order of the log, never changed.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use events::{EventKind, OrderId, Rejection, State};
 use ports::{HistoryOutcome, HistoryRow, Offset, Partition, Position};
@@ -81,6 +83,27 @@ pub(super) async fn at(pool: &SqlitePool, position: Position) -> Result<Option<H
     .fetch_optional(pool)
     .await?;
     row.as_ref().map(history_row).transpose()
+}
+
+pub(super) async fn rows(
+    pool: &SqlitePool,
+    partition: Partition,
+    offsets: Range<Offset>,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Error> {
+    let rows = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE partition = $1 AND "offset" >= $2 AND "offset" < $3
+           ORDER BY "offset" LIMIT $4"#,
+    )
+    .bind(i64::from(partition.0))
+    .bind(offsets.start.0)
+    .bind(offsets.end.0)
+    .bind(database::limit(limit))
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(history_row).collect()
 }
 
 pub(super) async fn touched_since(

@@ -65,6 +65,16 @@ impl OrderStore for SqliteStore {
         Ok(history::at(&self.database.readers, position).await?)
     }
 
+    async fn rows(
+        &self,
+        partition: Partition,
+        from: Offset,
+        until: Offset,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        Ok(history::rows(&self.database.readers, partition, from..until, limit).await?)
+    }
+
     async fn list(
         &self,
         filter: &OrderFilter,

@@ -1,6 +1,6 @@
 //! The table `order_history`: one row a record, in the order of the log, never changed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -127,6 +127,27 @@ pub(super) async fn at(
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(history_row).transpose()
+}
+
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    partition: Partition,
+    offsets: Range<Offset>,
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Error> {
+    let rows = sqlx::query(
+        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                  recorded, occurred_at, actor, record
+           FROM order_history WHERE partition = $1 AND "offset" >= $2 AND "offset" < $3
+           ORDER BY "offset" LIMIT $4"#,
+    )
+    .bind(columns::partition(partition))
+    .bind(offsets.start.0)
+    .bind(offsets.end.0)
+    .bind(columns::limit(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(history_row).collect()
 }
 
 /// Goes through the rows a page at a time and stops at `limit` orders: how much was not announced, and how many rows
