@@ -27,7 +27,7 @@ macro_rules! dead_letters {
     };
 }
 
-fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
+pub(crate) fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
     DeadLetter {
         consumer,
         topic: Topic::Events,
@@ -44,7 +44,7 @@ fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
     }
 }
 
-fn commit(expected: i64, next: i64, dead_letters: Vec<DeadLetter>) -> Commit {
+pub(crate) fn commit(expected: i64, next: i64, dead_letters: Vec<DeadLetter>) -> Commit {
     Commit {
         partitions: vec![PartitionCommit {
             partition: Partition(0),

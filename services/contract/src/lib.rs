@@ -16,6 +16,7 @@
     reason = "a case that fails panics: that is how it reports"
 )]
 
+pub mod audits;
 pub mod dead_letters;
 pub mod delivery_store;
 pub mod event_log;

@@ -8,8 +8,8 @@ use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
-    Clock, DeadLetters, DeliveryStore, EventLog, IdSource, Mailer, OrderStore, SearchIndex,
-    TimerStore, TopicSettings,
+    AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, IdSource, Mailer, OrderStore,
+    SearchIndex, TimerStore, TopicSettings,
 };
 
 use crate::{
@@ -35,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) deliveries: Arc<dyn DeliveryStore>,
     pub(crate) timers: Arc<dyn TimerStore>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) audits: Arc<dyn AuditStore>,
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -96,6 +97,7 @@ impl Parts {
             deliveries: stores.deliveries,
             timers: stores.timers,
             dead_letters: stores.dead_letters,
+            audits: stores.audits,
             search,
             mailer,
             clock,
@@ -111,6 +113,7 @@ struct Stores {
     deliveries: Arc<dyn DeliveryStore>,
     timers: Arc<dyn TimerStore>,
     dead_letters: Arc<dyn DeadLetters>,
+    audits: Arc<dyn AuditStore>,
 }
 
 impl Stores {
@@ -130,13 +133,16 @@ impl Stores {
         })
     }
 
-    fn of<S: OrderStore + DeliveryStore + TimerStore + DeadLetters + 'static>(store: S) -> Self {
+    fn of<S: OrderStore + DeliveryStore + TimerStore + DeadLetters + AuditStore + 'static>(
+        store: S,
+    ) -> Self {
         let store = Arc::new(store);
         Self {
             orders: Arc::<S>::clone(&store),
             deliveries: Arc::<S>::clone(&store),
             timers: Arc::<S>::clone(&store),
-            dead_letters: store,
+            dead_letters: Arc::<S>::clone(&store),
+            audits: store,
         }
     }
 }

@@ -1,11 +1,19 @@
 //! What each role is given of the process's parts and configuration.
 
-use futures::{FutureExt as _, future::BoxFuture};
+use std::time::Duration;
+
+use futures::{
+    FutureExt as _,
+    future::{self, BoxFuture},
+};
 use ports::Reporter;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, parts::Parts, serve::ServeError};
+
+/// How often the projection is audited.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
 /// A role's life, not begun yet.
 pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
@@ -29,11 +37,15 @@ impl Given<'_> {
     }
 
     pub(crate) fn projector(self) -> RoleRun {
-        let Parts { log, orders: store, clock, .. } = self.parts.clone();
+        let Parts { log, orders: store, audits, clock, .. } = self.parts.clone();
+        let auditor = replay::Auditor { log: log.clone(), orders: store.clone(), audits };
+        let audit = auditor.run(AUDIT_EVERY, self.stop.clone()).then(|()| future::pending());
         let settings = projector::Settings { workers: self.config.projector_workers };
         let parts = projector::Parts { log, store, clock, health: self.health };
         let run = projector::run(parts, settings, self.stop.clone());
-        run.map(|ended_with| ended_with.map_err(ended("projector"))).boxed()
+        future::select(run.boxed(), audit.boxed())
+            .map(|ended_with| ended_with.factor_first().0.map_err(ended("projector")))
+            .boxed()
     }
 
     pub(crate) fn search(self) -> RoleRun {

@@ -3,6 +3,7 @@
 //! A port's errors say what the caller can do about them, never which driver they came from. Adapters carry bytes and
 //! positions; what the bytes mean is the codec's business.
 
+mod audit;
 mod clock;
 mod dead_letter;
 mod delivery;
@@ -16,6 +17,7 @@ mod store;
 mod timer;
 mod words;
 
+pub use audit::{Audit, AuditStore};
 pub use clock::{Clock, IdSource};
 pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
 pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};

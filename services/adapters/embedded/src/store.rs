@@ -1,5 +1,6 @@
 //! Snapshots, history, mails, timers and dead letters in one SQLite file.
 
+mod audits;
 mod dead_letters;
 mod deliveries;
 mod history;
@@ -36,6 +37,7 @@ impl SqliteStore {
                 "orders in pages",
                 include_str!("../../../../migrations/sqlite/0002_state_reading.sql"),
             ),
+            ("audits", include_str!("../../../../migrations/sqlite/0003_audits.sql")),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }

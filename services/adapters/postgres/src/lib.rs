@@ -4,6 +4,7 @@
 //! `migrations/README.md`. A batch of the projector is one transaction of a handful of statements, whatever its size:
 //! rows travel as arrays and are taken apart by `UNNEST`. Nothing here knows what the stored bytes mean.
 
+mod audits;
 mod columns;
 mod dead_letters;
 mod deliveries;

@@ -11,6 +11,7 @@ use crate::{error::Error, session::PostgresStore};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "the tables of a ledger", include_str!("../../../../migrations/postgres/0001_ledger.sql")),
     (2, "orders in pages", include_str!("../../../../migrations/postgres/0002_reading.sql")),
+    (3, "audits", include_str!("../../../../migrations/postgres/0003_audits.sql")),
 ];
 
 impl PostgresStore {

@@ -6,3 +6,4 @@ contract::order_store!(on_fresh_store);
 contract::delivery_store!(on_fresh_store);
 contract::timer_store!(on_fresh_store);
 contract::dead_letters!(on_fresh_store);
+contract::audits!(on_fresh_store);

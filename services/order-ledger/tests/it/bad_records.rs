@@ -92,6 +92,7 @@ async fn foreign_records_are_kept_and_counted_and_the_line_goes_on() {
         "four events, and one change for each of two readers"
     );
     assert_eq!(history_of_unknown(&installation, ghost).await, 1);
+    assert_eq!(unaccounted(&installation).await, 0);
     assert!(process.metric("order_ledger_dead_letters_total").await >= 6.0);
     assert_eq!(process.readiness().await.0, 200);
 
@@ -105,6 +106,21 @@ async fn dead_letters(installation: &Installation) -> i64 {
     wait_for("the last dead letter is kept", PATIENCE, async || {
         let row = sqlx::query(AssertSqlSafe(count.clone())).fetch_one(&pool).await.unwrap();
         Some(row.get::<i64, _>(0)).filter(|count| *count >= 6)
+    })
+    .await
+}
+
+/// What the audit misses, once it has caught up with the fold.
+async fn unaccounted(installation: &Installation) -> i64 {
+    let audit = format!(
+        "SELECT sum(unaccounted)::bigint FROM {0}.audits RIGHT JOIN {0}.progress USING (partition)
+         HAVING bool_and(next_offset = coalesce(audited_offset, 0))",
+        installation.schema()
+    );
+    let pool = installation.pool().await;
+    wait_for("everything is audited", PATIENCE, async || {
+        let row = sqlx::query(AssertSqlSafe(audit.clone())).fetch_optional(&pool).await.unwrap();
+        row.map(|row| row.get(0))
     })
     .await
 }

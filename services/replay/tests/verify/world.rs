@@ -1,0 +1,146 @@
+//! A log, what was made of it, and ways to spoil that.
+
+use std::{sync::Arc, time::Duration};
+
+use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
+use bytes::Bytes;
+use codec::event_record;
+use events::{Event, Order, OrderId};
+use ports::{
+    Commit, EventLog as _, Health, NewRecord, OrderDocument, OrderStore as _, Position,
+    SearchIndex as _, SnapshotRow, Topic, TopicSettings,
+};
+use replay::{Difference, Ledger, Share, Verification, verify};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use testkit::{TestClock, log, wait_for};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const PARTITIONS: u32 = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) log: Arc<SqliteLog>,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) index: Arc<SqliteSearch>,
+    folder: TempDir,
+}
+
+impl World {
+    /// A log, and a store that has seen nothing of it.
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(&folder.path().join("log.db")).await.unwrap();
+        let settings = TopicSettings { partitions: Some(PARTITIONS), replication: None };
+        log.prepare(settings).await.unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db")).await.unwrap();
+        store.prepare().await.unwrap();
+        let index = SqliteSearch::open(&folder.path().join("search.db")).await.unwrap();
+        let (log, store, index) = (Arc::new(log), Arc::new(store), Arc::new(index));
+        Self { log, store, index, folder }
+    }
+
+    /// These events, folded.
+    pub(crate) async fn folded(events: &[Event]) -> Self {
+        let world = Self::open().await;
+        world.append(events).await;
+        world.fold().await;
+        world
+    }
+
+    pub(crate) async fn append(&self, events: &[Event]) {
+        self.append_records(events.iter().map(|event| event_record(event, None)).collect()).await;
+    }
+
+    pub(crate) async fn append_records(&self, records: Vec<NewRecord>) {
+        log::append(self.log.as_ref(), Topic::Events, records).await;
+    }
+
+    /// Lets a projector fold all there is, and indexes it.
+    pub(crate) async fn fold(&self) {
+        self.fold_without_index().await;
+        self.index().await;
+    }
+
+    pub(crate) async fn fold_without_index(&self) {
+        self.store.bind_partitions(PARTITIONS).await.unwrap();
+        let parts = projector::Parts {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            clock: Arc::new(TestClock::default()),
+            health: Health::default().reporter("projector"),
+        };
+        let stop = CancellationToken::new();
+        let running =
+            tokio::spawn(projector::run(parts, projector::Settings::default(), stop.clone()));
+        let ends = self.log.end_offsets(Topic::Events).await.unwrap();
+        wait_for("everything is folded", PATIENCE, async || {
+            let progress = self.store.progress(&[]).await.unwrap();
+            let folded = |end: &Position| {
+                progress.iter().any(|p| p.partition == end.partition && p.next >= end.offset)
+            };
+            ends.iter().all(folded).then_some(())
+        })
+        .await;
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
+
+    /// Puts something else into the store, behind the projector's back.
+    pub(crate) async fn tamper(&self, order: Order, bytes: Bytes, position: Position) {
+        let row = SnapshotRow { order, bytes, position };
+        let commit = Commit { snapshots: vec![row], ..Commit::default() };
+        self.store.commit(&commit).await.unwrap();
+    }
+
+    pub(crate) async fn verify(&self) -> (Verification, Vec<Difference>) {
+        let ledger = Ledger {
+            log: self.log.as_ref(),
+            store: self.store.as_ref(),
+            dead_letters: self.store.as_ref(),
+            search: Some((self.index.as_ref(), Share::All)),
+        };
+        let mut differences = Vec::new();
+        let found = verify(ledger, &mut |difference| differences.push(difference)).await.unwrap();
+        assert_eq!(found.differences, differences.len() as u64);
+        (found, differences)
+    }
+
+    /// What was counted of a store that is good.
+    pub(crate) async fn good(&self) -> Verification {
+        let (found, differences) = self.verify().await;
+        assert_eq!(differences, []);
+        found
+    }
+
+    /// What is wrong, as `order field` or `offset field`.
+    pub(crate) async fn wrong(&self) -> Vec<(Option<OrderId>, &'static str)> {
+        let (_, differences) = self.verify().await;
+        differences.into_iter().map(|difference| (difference.order_id, difference.field)).collect()
+    }
+
+    /// A statement behind everyone's back.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("state.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await;
+        done.unwrap();
+    }
+
+    /// Brings the search index up to what is stored.
+    pub(crate) async fn index(&self) {
+        let mut after = None;
+        loop {
+            let page = self.store.scan(after, 1_000).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.order_id);
+            let orders = page.iter().map(|s| codec::decode_snapshot(&s.bytes).unwrap());
+            let documents: Vec<_> = orders.map(|order| OrderDocument::from(&order)).collect();
+            self.index.upsert(&documents).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn position_of(&self, order: OrderId) -> Position {
+        self.store.load(&[order]).await.unwrap()[0].position
+    }
+}
