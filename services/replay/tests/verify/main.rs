@@ -12,8 +12,9 @@ use bytes::Bytes;
 use codec::event_record;
 use events::{Event, EventBody, Order, OrderId, State};
 use ports::{
-    Commit, EventLog as _, HistoryRow, NewRecord, Offset, OrderDocument, OrderStore as _,
-    Partition, PartitionCommit, Position, SearchIndex as _, Topic, partition_for_key,
+    Commit, Consumer, DeadLetter, DeadLetterReason, EventLog as _, HistoryOutcome, HistoryRow,
+    NewRecord, Offset, OrderDocument, OrderStore as _, Partition, PartitionCommit, Position,
+    SearchIndex as _, SnapshotRow, Topic, partition_for_key,
 };
 use replay::{Ledger, Verification, verify};
 use testkit::sample;
@@ -259,6 +260,50 @@ async fn documents_that_differ_or_are_missing_are_found() {
     let (_, differences) = world.verify().await;
     let missing = differences.iter().find(|d| d.order_id == Some(sample::order_id(5))).unwrap();
     assert_eq!((missing.stored.as_str(), missing.expected.as_str()), ("nothing", "version 1"));
+}
+
+/// An event of a type that a binary did not know is kept. One that knows it finds it missing, and folds it into a store
+/// of its own.
+#[tokio::test]
+async fn what_was_not_understood_is_found_and_folded_by_a_rebuild() {
+    let id = sample::order_id(1);
+    let events = [sample::placed(id), sample::captured(id), sample::preparation_started(id)];
+    let rebuilt = World::folded(&events).await;
+    let [placed, captured, prepared] = rebuilt.store.history(id).await.unwrap().try_into().unwrap();
+
+    let older = World::open().await;
+    older.append(&events).await;
+    older.store.bind_partitions(PARTITIONS).await.unwrap();
+    let order = sample::folded(&[events[0].clone(), events[2].clone()]);
+    let outcome = HistoryOutcome::Applied { from: Some(State::Placed), to: State::Preparing };
+    let position = prepared.position;
+    let not_understood = DeadLetter {
+        consumer: Consumer::Projector,
+        topic: Topic::Events,
+        record: older.record(captured.position).await,
+        reason: DeadLetterReason::UnknownType,
+        detail: "a type of the future".to_owned(),
+        at: sample::at(9),
+    };
+    let commit = Commit {
+        partitions: vec![PartitionCommit {
+            partition: position.partition,
+            expected: Offset::START,
+            next: position.offset.next(),
+            announced: Offset::START,
+        }],
+        snapshots: vec![SnapshotRow { bytes: codec::encode_snapshot(&order), order, position }],
+        history: vec![placed, HistoryRow { version: 2, outcome, ..prepared }],
+        dead_letters: vec![not_understood],
+    };
+    older.store.commit(&commit).await.unwrap();
+    let wrong = older.wrong().await;
+    assert_eq!(wrong[..2], [(None, "row"), (None, "dead_letter")], "{wrong:?}");
+    assert!(wrong.contains(&of_order(1, "snapshot.captured")));
+
+    assert_eq!(rebuilt.good().await.applied, 3);
+    let stored = rebuilt.store.load(&[id]).await.unwrap().remove(0);
+    assert_eq!(stored.bytes, codec::encode_snapshot(&sample::folded(&events)));
 }
 
 /// Beside a projector that folds on nothing is found that is not there.

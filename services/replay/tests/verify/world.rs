@@ -7,7 +7,7 @@ use bytes::Bytes;
 use codec::event_record;
 use events::{Event, Order, OrderId};
 use ports::{
-    Commit, EventLog as _, Health, NewRecord, OrderDocument, OrderStore as _, Position,
+    Commit, EventLog as _, Health, LogRecord, NewRecord, OrderDocument, OrderStore as _, Position,
     SearchIndex as _, SnapshotRow, Topic, TopicSettings,
 };
 use replay::{Difference, Ledger, Share, Verification, verify};
@@ -138,6 +138,13 @@ impl World {
             let documents: Vec<_> = orders.map(|order| OrderDocument::from(&order)).collect();
             self.index.upsert(&documents).await.unwrap();
         }
+    }
+
+    /// The record that stands there.
+    pub(crate) async fn record(&self, at: Position) -> LogRecord {
+        let (from, until) = (at.offset, at.offset.next());
+        let mut reader = self.log.read(Topic::Events, at.partition, from, until).await.unwrap();
+        reader.next().await.unwrap().remove(0)
     }
 
     pub(crate) async fn position_of(&self, order: OrderId) -> Position {
