@@ -49,6 +49,11 @@ pub(crate) enum Verb {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Take the event log out to files, or in from them
+    Log {
+        #[command(subcommand)]
+        verb: LogVerb,
+    },
     /// Print the configuration in effect and who set it, secrets masked
     Config {
         #[command(flatten)]
@@ -64,6 +69,28 @@ pub(crate) enum Verb {
     },
     /// Print the completions of a shell, to be put where it looks for them
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogVerb {
+    /// Write every record that the log has by now into a new folder, compressed and with digests
+    Export {
+        /// Must not exist, or be empty
+        folder: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Append what an archive holds to a log without events, of any number of partitions; makes its topics
+    Import {
+        /// What an export wrote
+        folder: PathBuf,
+        /// Import all but the records that belong to no order: without key or value, or in another partition than that
+        /// of their key
+        #[arg(long)]
+        leave_out_strays: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod config;
 mod demo;
+
 mod http;
 mod migrate;
 mod parts;
@@ -13,6 +14,7 @@ mod roles;
 mod serve;
 mod signals;
 mod table;
+mod transfer;
 mod verify;
 
 use std::{
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::{Cli, ConfigArgs, Verb},
+    cli::{Cli, ConfigArgs, LogVerb, Verb},
     config::{ConfigError, LogFormat, Resolved},
 };
 
@@ -70,6 +72,11 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Verify { verify: args, config } => {
             let (_, config) = configured(&config)?;
             verify::run(&args, &config).await
+        }
+        Verb::Log { verb } => {
+            let (LogVerb::Export { config, .. } | LogVerb::Import { config, .. }) = &verb;
+            let (_, config) = configured(config)?;
+            transfer::run(&verb, &config, stop_on_signal()).await
         }
         Verb::Config { config } => {
             let resolved = config.resolve()?;

@@ -10,6 +10,7 @@
     reason = "a test that fails panics: that is how it reports"
 )]
 
+mod archive;
 mod bad_records;
 mod by_hand;
 mod client;
