@@ -291,29 +291,30 @@ fn parse_history_token(
 fn history_entry(row: &HistoryRow) -> Result<v1::HistoryEntry, Denial> {
     let event = v1::OrderEvent::decode(row.event.clone())
         .map_err(|error| damaged(row.order_id, &error.into()))?;
-    let (outcome, from, to, rejection) = match row.outcome {
-        HistoryOutcome::Applied { from, to } => {
-            (v1::EventOutcome::Applied, from, Some(to), String::new())
-        }
-        HistoryOutcome::Rejected { reason, state, .. } => {
-            (v1::EventOutcome::Rejected, state, state, reason.name().to_owned())
-        }
-        HistoryOutcome::Duplicate { state } => {
-            (v1::EventOutcome::Duplicate, Some(state), Some(state), String::new())
-        }
+    let outcome = match row.outcome {
+        HistoryOutcome::Applied { .. } => v1::EventOutcome::Applied,
+        HistoryOutcome::Rejected { .. } => v1::EventOutcome::Rejected,
+        HistoryOutcome::Duplicate { .. } => v1::EventOutcome::Duplicate,
     };
-    let name = |state: Option<events::State>| {
-        state.map_or(v1::OrderState::Unspecified, codec::state_to_proto).into()
-    };
+    let (from, to, rejection) = told(&row.outcome);
     Ok(v1::HistoryEntry {
         event: Some(event),
         position: Some(to_proto(row.position)),
         version: row.version,
         outcome: outcome.into(),
-        from: name(from),
-        to: name(to),
+        from: from.into(),
+        to: to.into(),
         rejection,
     })
+}
+
+/// Where the order stood, where it stands, and why the event was rejected, as callers see it.
+pub(crate) fn told(outcome: &HistoryOutcome) -> (v1::OrderState, v1::OrderState, String) {
+    let (from, to, reason) = outcome.parts();
+    let name = |state: Option<events::State>| {
+        state.map_or(v1::OrderState::Unspecified, codec::state_to_proto)
+    };
+    (name(from), name(to), reason.map_or_else(String::new, |reason| reason.name().to_owned()))
 }
 
 fn summary(hit: OrderHit) -> v1::OrderSummary {

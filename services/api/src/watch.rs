@@ -9,7 +9,6 @@ mod one;
 
 use std::{sync::Arc, time::Duration};
 
-use events::Order;
 use futures::{Stream, StreamExt as _, stream};
 use ports::{EventLog, OrderStore};
 use proto::v1;
@@ -21,7 +20,7 @@ pub(crate) use many::Many;
 pub(crate) use one::One;
 
 use self::hub::Hub;
-use crate::{Settings, call, denial::Denial, freshness::Snapshots, observe::Observed};
+use crate::{Settings, call, denial::Denial, freshness::Snapshots, observe::Observed, read::told};
 
 /// How long the begin of a watch may take if the caller sets no deadline.
 const BEGIN_MAX: Duration = Duration::from_secs(30);
@@ -150,21 +149,14 @@ fn change_of(message: &v1::OrderStateChanged) -> v1::OrderChange {
     }
 }
 
-/// What happened, as a row of the history says, and the order after it.
-fn change_in_history(row: &ports::HistoryRow, order: &Order) -> v1::OrderChange {
-    let (from, rejection) = match row.outcome {
-        ports::HistoryOutcome::Applied { from, .. } => (from, String::new()),
-        ports::HistoryOutcome::Rejected { reason, .. } => {
-            (Some(order.state), reason.name().to_owned())
-        }
-        ports::HistoryOutcome::Duplicate { .. } => (Some(order.state), String::new()),
-    };
-    let unspecified = v1::OrderState::Unspecified;
+/// What happened, as a row of the history says.
+fn change_in_history(row: &ports::HistoryRow) -> v1::OrderChange {
+    let (from, to, rejection) = told(&row.outcome);
     v1::OrderChange {
         event_id: row.event_id.to_string(),
         event_type: row.kind.name().to_owned(),
-        from: from.map_or(unspecified, codec::state_to_proto).into(),
-        to: codec::state_to_proto(order.state).into(),
+        from: from.into(),
+        to: to.into(),
         rejection,
         actor: row.actor.clone().unwrap_or_default(),
         occurred_at: Some(codec::encode_instant(row.occurred_at)),

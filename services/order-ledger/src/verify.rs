@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, 
     }
     let last = match args.output {
         Output::Human => summary(&found),
-        Output::Json => counts_json(&found).to_string(),
+        Output::Json => json!({ "verified": found }).to_string(),
     };
     writeln!(io::stdout(), "{last}")?;
     Ok(if found.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -79,21 +79,5 @@ fn difference_json(difference: &Difference) -> serde_json::Value {
         "field": field,
         "stored": stored,
         "expected": expected,
-    }})
-}
-
-fn counts_json(found: &Verification) -> serde_json::Value {
-    let Verification { records, applied, rejected, duplicates, .. } = found;
-    let Verification { dead_letters, behind, orders, documents, differences, .. } = found;
-    json!({ "verified": {
-        "records": records,
-        "applied": applied,
-        "rejected": rejected,
-        "duplicates": duplicates,
-        "dead_letters": dead_letters,
-        "behind": behind,
-        "orders": orders,
-        "documents": documents,
-        "differences": differences,
     }})
 }

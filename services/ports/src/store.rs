@@ -131,6 +131,16 @@ impl HistoryOutcome {
         }
     }
 
+    /// Where the order stood, where it stands, and why the event was rejected if it was.
+    #[must_use]
+    pub const fn parts(&self) -> (Option<State>, Option<State>, Option<Rejection>) {
+        match *self {
+            Self::Applied { from, to } => (from, Some(to), None),
+            Self::Rejected { reason, state, recorded: _ } => (state, state, Some(reason)),
+            Self::Duplicate { state } => (Some(state), Some(state), None),
+        }
+    }
+
     /// Whether the order's version counts the event, and a state change is announced for it.
     #[must_use]
     pub const fn is_recorded(&self) -> bool {
@@ -278,7 +288,10 @@ pub trait OrderStore: Send + Sync {
     }
 
     /// What became of the record at this position; `None` if it is a dead letter or not folded yet.
-    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError>;
+    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
+        let Position { partition, offset } = position;
+        Ok(self.rows(partition, offset, offset.next(), 1).await?.pop())
+    }
 
     /// History rows of a partition, in log order, those at `from` or above and below `until`, at most `limit`.
     async fn rows(

@@ -15,6 +15,7 @@ use ports::{
     DeadLetters, EventLog, LogError, Offset, OrderStore, Partition, Position, SearchError,
     SearchIndex, StoreError, Topic,
 };
+use serde::Serialize;
 
 pub use difference::Difference;
 
@@ -57,7 +58,7 @@ pub enum Share {
 }
 
 /// What a verification looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Records read, below the folded offsets.
     pub records: u64,

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use elasticsearch::{Elasticsearch, MgetParts, SearchParts, indices::IndicesRefreshParts};
 use events::{OrderId, State};
 use ports::{
-    Documents as Indexed, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey,
-    SearchQuery,
+    Documents, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -45,7 +44,7 @@ impl ElasticsearchIndex {
 }
 
 #[derive(Deserialize)]
-struct Documents {
+struct Answered {
     docs: Vec<Document>,
 }
 
@@ -120,12 +119,12 @@ impl SearchIndex for ElasticsearchIndex {
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
-        let found = self.get(orders, "false").await?;
+        let found = self.get(orders, false).await?;
         Ok(found.into_iter().map(|(order, version, _)| (order, version)).collect())
     }
 
-    async fn documents(&self, orders: &[OrderId]) -> Result<Indexed, SearchError> {
-        let found = self.get(orders, "true").await?;
+    async fn documents(&self, orders: &[OrderId]) -> Result<Documents, SearchError> {
+        let found = self.get(orders, true).await?;
         Ok(found.into_iter().map(|(order, _, document)| (order, document)).collect())
     }
 
@@ -161,16 +160,16 @@ impl ElasticsearchIndex {
         Ok(())
     }
 
-    /// Gets by id, which sees every write at once, unlike a search: version, and the document if `source` is "true".
+    /// Gets by id, which sees every write at once, unlike a search: the version, and the document if it is wanted.
     async fn get(
         &self,
         orders: &[OrderId],
-        source: &str,
+        documents: bool,
     ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
         const ORDERS_MAX: usize = 1_000;
         let mut found = Vec::with_capacity(orders.len());
         for orders in orders.chunks(ORDERS_MAX) {
-            found.extend(self.get_some(orders, source).await?);
+            found.extend(self.get_some(orders, documents).await?);
         }
         Ok(found)
     }
@@ -178,19 +177,19 @@ impl ElasticsearchIndex {
     async fn get_some(
         &self,
         orders: &[OrderId],
-        source: &str,
+        documents: bool,
     ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
         let ids: Vec<_> = orders.iter().map(ToString::to_string).collect();
-        let source = [source];
+        let source = [if documents { "true" } else { "false" }];
         let get = self
             .client
             .mget(MgetParts::Index(&self.alias))
             ._source(&source)
             .body(json!({ "ids": ids }))
             .send();
-        let found: Documents = answer(get).await?.read()?;
-        let mut documents = Vec::new();
-        for document in found.docs {
+        let answered: Answered = answer(get).await?.read()?;
+        let mut found = Vec::new();
+        for document in answered.docs {
             if let Some(error) = document.error {
                 return Err(match error.r#type() {
                     "index_not_found_exception" => SearchError::Unfit(error.describe()),
@@ -201,9 +200,9 @@ impl ElasticsearchIndex {
                 let order = document.id.parse().map_err(|_| {
                     SearchError::Unfit(format!("it holds a document {:?} of no order", document.id))
                 })?;
-                documents.push((order, version, document.source));
+                found.push((order, version, document.source));
             }
         }
-        Ok(documents)
+        Ok(found)
     }
 }

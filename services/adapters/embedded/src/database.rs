@@ -210,12 +210,16 @@ pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A stored partition.
+pub(crate) fn partition(number: i64) -> Result<Partition, Error> {
+    let negative = |_| Error::Corrupt(format!("a partition is {number}"));
+    u32::try_from(number).map(Partition).map_err(negative)
+}
+
 /// A stored position.
 pub(crate) fn position(row: &SqliteRow) -> Result<Position, Error> {
-    let partition: i64 = row.try_get("partition")?;
-    let partition = u32::try_from(partition)
-        .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
-    Ok(Position { partition: Partition(partition), offset: Offset(row.try_get("offset")?) })
+    let partition = partition(row.try_get("partition")?)?;
+    Ok(Position { partition, offset: Offset(row.try_get("offset")?) })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
     Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Position, Progress, StoreError, StoredSnapshot,
+    Progress, StoreError, StoredSnapshot,
 };
 use sqlx::{Connection as _, PgConnection};
 
@@ -65,10 +65,6 @@ impl OrderStore for PostgresStore {
             history::page(connection, order, after, limit).await
         };
         Ok(self.run(page).await?)
-    }
-
-    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
-        Ok(self.run(async |connection| history::at(connection, position).await).await?)
     }
 
     async fn rows(

@@ -105,7 +105,7 @@ impl One {
                     continue;
                 };
                 if order.version.get() > self.sent {
-                    let change = change_in_history(row, order);
+                    let change = change_in_history(row);
                     missed.push_back(response(
                         order_id,
                         codec::order_to_proto(order),

@@ -185,10 +185,6 @@ impl OrderStore for FaultyStore {
         self.reach()?.history_page(order, after, limit).await
     }
 
-    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
-        self.reach()?.record_at(position).await
-    }
-
     async fn rows(
         &self,
         partition: Partition,

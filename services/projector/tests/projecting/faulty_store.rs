@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
     Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Position, Progress, StoreError, StoredSnapshot,
+    Progress, StoreError, StoredSnapshot,
 };
 
 use crate::faults::Plan;
@@ -60,10 +60,6 @@ impl OrderStore for FaultyStore {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.plan.call(away, self.inner.history_page(order, after, limit)).await
-    }
-
-    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
-        self.plan.call(away, self.inner.record_at(position)).await
     }
 
     async fn rows(

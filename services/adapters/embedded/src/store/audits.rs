@@ -17,10 +17,8 @@ impl AuditStore for SqliteStore {
         .await
         .map_err(Error::from)?;
         let audit = |(partition, next, unaccounted)| {
-            let partition = u32::try_from(partition)
-                .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
             Ok(Audit {
-                partition: Partition(partition),
+                partition: database::partition(partition)?,
                 next: Offset(next),
                 unaccounted: database::unsigned(unaccounted)?,
             })

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use events::{EventKind, OrderId, Rejection, State};
-use ports::{HistoryOutcome, HistoryRow, Offset, Partition, Position};
+use ports::{HistoryOutcome, HistoryRow, Offset, Partition};
 use sqlx::{
     QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, query_builder::Separated,
     sqlite::SqliteRow,
@@ -30,11 +30,7 @@ pub(super) async fn store(
 }
 
 fn push(mut values: Separated<'_, Sqlite, &'static str>, row: &HistoryRow) {
-    let (from, to, reason) = match row.outcome {
-        HistoryOutcome::Applied { from, to } => (from, Some(to), None),
-        HistoryOutcome::Rejected { reason, state, recorded: _ } => (state, state, Some(reason)),
-        HistoryOutcome::Duplicate { state } => (Some(state), Some(state), None),
-    };
+    let (from, to, reason) = row.outcome.parts();
     values
         .push_bind(i64::from(row.position.partition.0))
         .push_bind(row.position.offset.0)
@@ -70,19 +66,6 @@ pub(super) async fn page(
     .fetch_all(pool)
     .await?;
     rows.iter().map(history_row).collect()
-}
-
-pub(super) async fn at(pool: &SqlitePool, position: Position) -> Result<Option<HistoryRow>, Error> {
-    let row = sqlx::query(
-        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
-                  recorded, occurred_at, actor, record
-           FROM order_history WHERE partition = $1 AND "offset" = $2"#,
-    )
-    .bind(i64::from(position.partition.0))
-    .bind(position.offset.0)
-    .fetch_optional(pool)
-    .await?;
-    row.as_ref().map(history_row).transpose()
 }
 
 pub(super) async fn rows(

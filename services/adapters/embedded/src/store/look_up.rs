@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use events::{EventId, OrderId};
-use ports::{LookedUp, Offset, Partition, Position, StoredSnapshot};
+use ports::{LookedUp, Offset, Position, StoredSnapshot};
 use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
 
 use super::history::history_row;
@@ -55,14 +55,11 @@ pub(super) async fn look_up(
 }
 
 fn snapshot(row: &SqliteRow) -> Result<StoredSnapshot, Error> {
-    let partition: i64 = row.try_get("snapshot_partition")?;
-    let partition = u32::try_from(partition)
-        .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
     Ok(StoredSnapshot {
         order_id: database::id("order_id", row.try_get("order_id")?)?,
         bytes: Bytes::from(row.try_get::<Vec<u8>, _>("snapshot")?),
         position: Position {
-            partition: Partition(partition),
+            partition: database::partition(row.try_get("snapshot_partition")?)?,
             offset: Offset(row.try_get("snapshot_offset")?),
         },
     })

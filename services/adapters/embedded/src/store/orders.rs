@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
     Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Position, Progress, StoreError, StoredSnapshot,
+    Progress, StoreError, StoredSnapshot,
 };
 
 use super::{SqliteStore, dead_letters, history, look_up, progress, snapshots};
@@ -59,10 +59,6 @@ impl OrderStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         Ok(history::page(&self.database.readers, order, after, limit).await?)
-    }
-
-    async fn record_at(&self, position: Position) -> Result<Option<HistoryRow>, StoreError> {
-        Ok(history::at(&self.database.readers, position).await?)
     }
 
     async fn rows(

@@ -3,7 +3,7 @@
 use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
 use sqlx::{SqliteConnection, SqlitePool};
 
-use crate::database::Error;
+use crate::database::{self, Error};
 
 pub(super) async fn bind(connection: &mut SqliteConnection, partitions: u32) -> Result<(), Error> {
     sqlx::query(
@@ -34,9 +34,7 @@ pub(super) async fn load(
     .await?;
     let mut progress = Vec::with_capacity(rows.len());
     for (partition, next, announced) in rows {
-        let partition = u32::try_from(partition)
-            .map_err(|_| Error::Corrupt(format!("a partition is {partition}")))?;
-        let partition = Partition(partition);
+        let partition = database::partition(partition)?;
         if partitions.is_empty() || partitions.contains(&partition) {
             let (next, announced) = (Offset(next), Offset(announced));
             progress.push(Progress { partition, next, announced });

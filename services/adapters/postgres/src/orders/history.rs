@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{EventId, EventKind, OrderId};
-use ports::{HistoryRow, Offset, Partition, Position};
+use ports::{HistoryRow, Offset, Partition};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -111,22 +111,6 @@ pub(super) async fn page(
     .fetch_all(connection)
     .await?;
     rows.iter().map(history_row).collect()
-}
-
-pub(super) async fn at(
-    connection: &mut PgConnection,
-    position: Position,
-) -> Result<Option<HistoryRow>, Error> {
-    let row = sqlx::query(
-        r#"SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
-                  recorded, occurred_at, actor, record
-           FROM order_history WHERE partition = $1 AND "offset" = $2"#,
-    )
-    .bind(columns::partition(position.partition))
-    .bind(position.offset.0)
-    .fetch_optional(connection)
-    .await?;
-    row.as_ref().map(history_row).transpose()
 }
 
 pub(super) async fn rows(

@@ -16,11 +16,7 @@ pub(super) struct OutcomeColumns {
 
 impl From<HistoryOutcome> for OutcomeColumns {
     fn from(outcome: HistoryOutcome) -> Self {
-        let (from, to, reason) = match outcome {
-            HistoryOutcome::Applied { from, to } => (from, Some(to), None),
-            HistoryOutcome::Rejected { reason, state, recorded: _ } => (state, state, Some(reason)),
-            HistoryOutcome::Duplicate { state } => (Some(state), Some(state), None),
-        };
+        let (from, to, reason) = outcome.parts();
         Self {
             outcome: outcome.name(),
             from_state: from.map(State::name),
