@@ -21,6 +21,8 @@ pub struct Event {
     pub expected_version: Option<Version>,
     /// Tells a repeat of this event from another event under the same id.
     pub fingerprint: Fingerprint,
+    /// BLAKE3 over the record's value as logged: another field, another order of fields or another encoding shows.
+    pub digest: Digest,
     /// What happened.
     pub body: EventBody,
 }
@@ -40,6 +42,56 @@ impl Fingerprint {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+}
+
+/// 32 bytes of BLAKE3.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// What a chain starts from: 32 zero bytes.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// Wraps bytes that were a digest before.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes).into())
+    }
+
+    /// The chain's next head: BLAKE3 over this head's bytes and then the link's. Whoever changes, leaves out, adds or
+    /// moves a link changes every head after it.
+    #[must_use]
+    pub fn chain(self, link: Self) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0);
+        hasher.update(&link.0);
+        Self(hasher.finalize().into())
+    }
+
+    /// The bare bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    /// In lower-case hex.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

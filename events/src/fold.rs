@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    Event, EventBody, EventKind, LineProgress, MinorUnits, Money, Order, Recorded, State, Version,
-    pieces::Lines, transition,
+    Digest, Event, EventBody, EventKind, LineProgress, MinorUnits, Money, Order, Recorded, State,
+    Version, pieces::Lines, transition,
 };
 
 /// The most events of one order that are recorded; later ones are rejected. It bounds a snapshot's size.
@@ -243,6 +243,7 @@ fn begin(event: &Event) -> Folded {
         placed_at: event.occurred_at,
         entered_at: event.occurred_at,
         updated_at: event.occurred_at,
+        head: Digest::ZERO.chain(event.digest),
         recorded: vec![Recorded { event_id: event.id, fingerprint: event.fingerprint }],
     };
     Folded { order: Some(order), outcome: Outcome::Applied { from: None, to: State::Placed } }
@@ -296,5 +297,6 @@ const fn is_anomaly(kind: EventKind, rejection: Rejection) -> bool {
 
 fn record(order: &mut Order, event: &Event) {
     order.version = order.version.next();
+    order.head = order.head.chain(event.digest);
     order.recorded.push(Recorded { event_id: event.id, fingerprint: event.fingerprint });
 }

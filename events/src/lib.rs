@@ -18,7 +18,7 @@ pub use command::{Command, Refusal, decide};
 pub use details::{
     Customer, DetailsError, Labels, Line, MAX_LABELS, MAX_LINES, OrderDetails, Payment,
 };
-pub use event::{Event, EventBody, EventKind, Fingerprint};
+pub use event::{Digest, Event, EventBody, EventKind, Fingerprint};
 pub use fold::{Folded, MAX_RECORDED_EVENTS, Outcome, Rejection, fold};
 pub use ids::{EventId, OrderId, Version};
 pub use money::{Currency, MinorUnits, Money, MoneyError};

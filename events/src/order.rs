@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    EventId, Fingerprint, LineProgress, MinorUnits, OrderDetails, OrderId, State, Text, Version,
+    Digest, EventId, Fingerprint, LineProgress, MinorUnits, OrderDetails, OrderId, State, Text,
+    Version,
 };
 
 /// What the carrier took.
@@ -53,6 +54,9 @@ pub struct Order {
     pub entered_at: DateTime<Utc>,
     /// When the last applied event happened.
     pub updated_at: DateTime<Utc>,
+    /// The head of the hash chain over the events recorded so far: BLAKE3 over the head before and the event's digest,
+    /// beginning with [`Digest::ZERO`].
+    pub head: Digest,
     /// Every event recorded so far, oldest first; as many as the version says.
     pub recorded: Vec<Recorded>,
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 use events::{
-    Currency, Customer, Email, Event, EventBody, EventId, EventKind, Fingerprint, Folded, Labels,
-    Line, LineProgress, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Pieces,
-    Recorded, State, Text, Version, fold,
+    Currency, Customer, Digest, Email, Event, EventBody, EventId, EventKind, Fingerprint, Folded,
+    Labels, Line, LineProgress, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment,
+    Pieces, Recorded, State, Text, Version, fold,
 };
 use uuid::Uuid;
 
@@ -78,6 +78,7 @@ pub(crate) fn event(n: u32, body: EventBody) -> Event {
         actor: None,
         expected_version: None,
         fingerprint: Fingerprint::new(n.into()),
+        digest: Digest::of(&n.to_le_bytes()),
         body,
     }
 }
@@ -138,6 +139,7 @@ pub(crate) fn order_in(state: State, captured: i64, refunded: i64) -> Order {
         placed_at: at(0),
         entered_at: at(0),
         updated_at: at(0),
+        head: Digest::ZERO.chain(placed.digest),
         recorded: vec![Recorded { event_id: placed.id, fingerprint: placed.fingerprint }],
     }
 }

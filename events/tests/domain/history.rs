@@ -1,8 +1,8 @@
 //! What an order remembers of its events: repeats, reused ids, the bound.
 
 use events::{
-    Event, EventKind, Fingerprint, MAX_RECORDED_EVENTS, Order, Outcome, Rejection, State, Version,
-    fold,
+    Digest, Event, EventKind, Fingerprint, MAX_RECORDED_EVENTS, Order, Outcome, Rejection, State,
+    Version, fold,
 };
 
 use crate::given::{TOTAL, body, event, fold_all, order_in};
@@ -128,4 +128,28 @@ fn an_order_keeps_the_last_parcel_and_the_reason() {
     let cancelled = event(1, EventBody::OrderCancelled { reason: reason.clone() });
     let (order, _) = step(order_in(State::Paid, TOTAL, 0), &cancelled);
     assert_eq!((order.cancel_reason, order.placed_at), (reason, at(0)));
+}
+
+/// The head depends on every event recorded, on its bytes and on its place; on nothing else.
+#[test]
+fn the_head_tells_whether_the_history_is_the_same() {
+    let story = |events: &[Event]| {
+        events.iter().fold(None, |order, event| fold(order, event).order).unwrap().head
+    };
+    let placed = event(0, body(EventKind::OrderPlaced, 0));
+    let [a, b] = [1, 2].map(|n| event(n, body(EventKind::PaymentDeclined, 0)));
+    let head = Digest::ZERO.chain(placed.digest).chain(a.digest).chain(b.digest);
+    assert_eq!(story(&[placed.clone(), a.clone(), b.clone()]), head);
+    assert_eq!(story(&[placed.clone(), a.clone(), a.clone(), b.clone()]), head, "a duplicate");
+
+    let otherwise_encoded = Event { digest: Digest::of(b"other bytes"), ..a.clone() };
+    for tampered in [
+        vec![placed.clone(), otherwise_encoded, b.clone()],
+        vec![placed.clone(), b.clone(), a.clone()],
+        vec![placed.clone(), b.clone()],
+        vec![placed.clone(), a.clone()],
+        vec![placed, a, b, event(3, body(EventKind::OrderPlaced, 0))],
+    ] {
+        assert_ne!(story(&tampered), head, "{tampered:?}");
+    }
 }

@@ -1,8 +1,8 @@
 //! What is true of every order, whatever happened to it, and of every step.
 
 use events::{
-    Event, EventKind, Folded, LineProgress, MAX_RECORDED_EVENTS, MinorUnits, Order, Outcome,
-    Rejection, State,
+    Digest, Event, EventKind, Folded, LineProgress, MAX_RECORDED_EVENTS, MinorUnits, Order,
+    Outcome, Rejection, State,
 };
 
 /// Fails unless the order is one that can be.
@@ -87,6 +87,7 @@ pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded)
             let mut unmoved = after.clone();
             unmoved.version = before.version;
             unmoved.recorded.clone_from(&before.recorded);
+            unmoved.head = before.head;
             unmoved.anomalies = before.anomalies;
             assert_eq!(&unmoved, before, "a rejected event moved the order");
             assert!(after.anomalies - before.anomalies <= 1);
@@ -106,5 +107,6 @@ fn was_recorded(before: Option<&Order>, event: &Event, after: &Order) -> bool {
     earlier == remembered
         && last.event_id == event.id
         && last.fingerprint == event.fingerprint
+        && after.head == before.map_or(Digest::ZERO, |order| order.head).chain(event.digest)
         && after.version.get() == before.map_or(0, |order| order.version.get()) + 1
 }

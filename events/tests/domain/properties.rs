@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use events::{
-    Currency, Event, EventBody, EventId, EventKind, Fingerprint, Folded, Money, Order, OrderId,
-    Outcome, Pieces, Version, fold,
+    Currency, Digest, Event, EventBody, EventId, EventKind, Fingerprint, Folded, Money, Order,
+    OrderId, Outcome, Pieces, Version, fold,
 };
 use proptest::{prelude::*, sample::Index};
 use uuid::Uuid;
@@ -71,6 +71,7 @@ fn any_event(orders: u128) -> impl Strategy<Value = Event> {
             actor: None,
             expected_version,
             fingerprint: Fingerprint::new(fingerprint),
+            digest: Digest::of(&fingerprint.to_le_bytes()),
             body,
         },
     )
@@ -85,6 +86,7 @@ fn one_order() -> impl Strategy<Value = Vec<Event>> {
         actor: None,
         expected_version: None,
         fingerprint: Fingerprint::new(0),
+        digest: Digest::of(&[0_u8]),
         body: body(EventKind::OrderPlaced, 0),
     });
     (prop::option::weighted(0.9, placed), prop::collection::vec(any_event(1), 0..40))

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use events::{Event, EventBody, EventId, Fingerprint, OrderId, Text, Version};
+use events::{Digest, Event, EventBody, EventId, Fingerprint, OrderId, Text, Version};
 use ports::{Ack, AppendError, Clock, EventLog, IdSource, Position, Topic};
 use proto::v1;
 
@@ -43,8 +43,8 @@ impl Appender {
         EventId::new(self.ids.fresh())
     }
 
-    /// An event that happens now, for [`Self::append`] alone: its fingerprint is blank. Records do not carry it, every
-    /// reader computes its own, and to encode and hash each body here would only slow the hot path.
+    /// An event that happens now, for [`Self::append`] alone: its fingerprint and digest are blank. Records do not carry
+    /// them, every reader computes its own, and to encode and hash each body here would only slow the hot path.
     pub(crate) fn event(
         &self,
         id: EventId,
@@ -60,6 +60,7 @@ impl Appender {
             actor: actor.or_else(|| self.actor.clone()),
             expected_version,
             fingerprint: Fingerprint::new(0),
+            digest: Digest::ZERO,
             body,
         }
     }

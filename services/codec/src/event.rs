@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{
-    Event, EventBody, EventId, Fingerprint, MinorUnits, Money, OrderId, Parcel, Pieces, Text,
-    Version,
+    Digest, Event, EventBody, EventId, Fingerprint, MinorUnits, Money, OrderId, Parcel, Pieces,
+    Text, Version,
 };
 use prost::Message as _;
 use proto::v1::{self, order_event::Body};
@@ -16,17 +16,20 @@ use crate::{
     time,
 };
 
-/// Puts an event together from its parts; the fingerprint follows from the body.
+/// Puts an event together from its parts; its fingerprint and its digest are those of its encoding here.
 #[must_use]
 pub fn new_event(
     id: EventId,
     order_id: OrderId,
     occurred_at: DateTime<Utc>,
     actor: Option<Text<100>>,
+    expected_version: Option<Version>,
     body: EventBody,
 ) -> Event {
-    let fingerprint = fingerprint(&body);
-    Event { id, order_id, occurred_at, actor, expected_version: None, fingerprint, body }
+    let (fingerprint, digest) = (fingerprint(&body), Digest::ZERO);
+    let event =
+        Event { id, order_id, occurred_at, actor, expected_version, fingerprint, digest, body };
+    Event { digest: Digest::of(&encode_event(&event)), ..event }
 }
 
 /// The first 8 bytes of BLAKE3 over the body as encoded here, whoever encoded it first.
@@ -76,9 +79,16 @@ pub fn decode_event(value: &[u8]) -> Result<Event, DecodeError> {
         (Some(id), Some(order_id), Some(occurred_at), Some(actor), Some(body))
             if faults.is_empty() =>
         {
-            let event =
-                new_event(EventId::new(id), OrderId::new(order_id), occurred_at, actor, body);
-            Ok(Event { expected_version: decode_version(message.expected_version), ..event })
+            Ok(Event {
+                id: EventId::new(id),
+                order_id: OrderId::new(order_id),
+                occurred_at,
+                actor,
+                expected_version: decode_version(message.expected_version),
+                fingerprint: fingerprint(&body),
+                digest: Digest::of(value),
+                body,
+            })
         }
         _ => Err(faults.into()),
     }

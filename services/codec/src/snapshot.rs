@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use events::{
-    EventId, Fingerprint, LineProgress, MinorUnits, Order, OrderDetails, OrderId, Recorded, State,
-    Text, Version,
+    Digest, EventId, Fingerprint, LineProgress, MinorUnits, Order, OrderDetails, OrderId, Recorded,
+    State, Text, Version,
 };
 use prost::Message as _;
 use proto::v1;
@@ -46,6 +46,10 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Order, DecodeError> {
         .and_then(|order| order_from_proto(order, &mut faults));
     let recorded: Option<Vec<_>> = snapshot.recorded.iter().map(decode_recorded).collect();
     let recorded = faults.check("recorded", recorded.ok_or("must have ids of 16 bytes"));
+    if order.as_ref().is_some_and(|order| order.head == Digest::ZERO) {
+        // Written before there were chains: it is folded anew from its history.
+        faults.add("order.history_hash", "must be given");
+    }
     if let (Some(order), Some(recorded)) = (&order, &recorded)
         && u64::try_from(recorded.len()) != Ok(order.version.get())
     {
@@ -95,6 +99,7 @@ pub fn order_to_proto(order: &Order) -> v1::Order {
         updated_at: Some(time::to_proto(order.updated_at)),
         entered_at: Some(time::to_proto(order.entered_at)),
         progress: order.progress.iter().copied().map(encode_progress).collect(),
+        history_hash: Bytes::copy_from_slice(order.head.as_bytes()),
     }
 }
 
@@ -127,6 +132,7 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         None => Some(None),
     };
     let cancel_reason = faults.check("order.cancel_reason", Text::optional(&order.cancel_reason));
+    let head = faults.check("order.history_hash", decode_head(&order.history_hash));
     let progress = faults.check("order.progress", decode_progress(order, details.as_deref()));
     let instant = |at| time::from_proto(at).ok_or("must be an instant");
     let placed_at = faults.check("order.placed_at", instant(order.placed_at.as_ref()));
@@ -146,8 +152,18 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         placed_at: placed_at?,
         entered_at: entered_at?,
         updated_at: updated_at?,
+        head: head?,
         recorded: Vec::new(),
     })
+}
+
+/// None at all is [`Digest::ZERO`]: announcements made before there were chains are still to be read.
+fn decode_head(bytes: &[u8]) -> Result<Digest, &'static str> {
+    match bytes.try_into() {
+        Ok(head) => Ok(Digest::new(head)),
+        Err(_) if bytes.is_empty() => Ok(Digest::ZERO),
+        Err(_) => Err("must have 32 bytes"),
+    }
 }
 
 const fn encode_progress(line: LineProgress) -> v1::LineProgress {

@@ -67,7 +67,7 @@ pub(crate) fn event(timer: &Timer, now: DateTime<Utc>) -> Result<Event, NoEvent>
     let id = EventId::derived(order_id, &format!("timer/{}/{due_micros}", kind.name()));
     let body = body(timer).map_err(|detail| NoEvent { kind: kind.name(), detail })?;
     let actor = Text::new("fulfilment").ok();
-    Ok(codec::new_event(id, order_id, now, actor, body))
+    Ok(codec::new_event(id, order_id, now, actor, None, body))
 }
 
 fn body(timer: &Timer) -> Result<EventBody, &'static str> {

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use chrono::{DateTime, TimeDelta, Utc};
 use codec::{StateChange, StateChangeOutcome};
 use events::{
-    Currency, Customer, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits, Money,
-    Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Pieces, Text, fold,
+    Currency, Customer, Digest, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits,
+    Money, Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Pieces, Text, fold,
 };
 use ports::{Offset, Partition, Position};
 
@@ -106,12 +106,18 @@ pub fn details_with(change: impl FnOnce(&mut Draft)) -> OrderDetails {
     .unwrap_or_else(|error| panic!("the lines or labels {error}"))
 }
 
+/// An event that a test changed, with the digest of its encoding as it is now.
+#[must_use]
+pub fn encoded_anew(event: Event) -> Event {
+    Event { digest: Digest::of(&codec::encode_event(&event)), ..event }
+}
+
 /// An event as the api would report it: its id follows from order and step, its time is `step` seconds after the
 /// beginning.
 #[must_use]
 pub fn event(order_id: OrderId, step: u32, body: EventBody) -> Event {
     let id = EventId::derived(order_id, &format!("sample step {step}"));
-    codec::new_event(id, order_id, at(step.into()), Some(text("test")), body)
+    codec::new_event(id, order_id, at(step.into()), Some(text("test")), None, body)
 }
 
 /// Step 0: the order of [`details`].

@@ -1,15 +1,21 @@
 //! Bytes that were written once and must be read for ever, as files of lines: `event` with its kind, fingerprint and
 //! bytes, `change` with the state change announced for it, at last the `snapshot` that the events fold to.
 //!
-//! An old file is never changed: logs out there hold what it holds. A new way of encoding gets a new file.
+//! An old file is never changed: logs out there hold what it holds. A new way of encoding gets a new file. Those in
+//! `before-chains` are from before snapshots had the head of a hash chain: their events and state changes are read as
+//! ever, but their snapshots are to be folded anew.
 
-use std::{collections::BTreeSet, env, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use codec::{
     decode_event, decode_snapshot, decode_state_change, encode_event, encode_snapshot,
     encode_state_change,
 };
-use events::{Event, EventKind, Order, fold};
+use events::{Digest, Event, EventKind, Order, fold};
 use testkit::sample::{changes, folded};
 
 use crate::{hex, stories::stories};
@@ -50,9 +56,18 @@ impl Fixture {
     }
 }
 
+/// The files from before there were hash chains.
+fn before_chains() -> Vec<(String, Fixture)> {
+    in_folder(&folder().join("before-chains"))
+}
+
 /// Every file there is, whichever version of the program wrote it.
 fn all() -> Vec<(String, Fixture)> {
-    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    in_folder(&folder()).into_iter().chain(before_chains()).collect()
+}
+
+fn in_folder(folder: &Path) -> Vec<(String, Fixture)> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut all: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "story"))
         .map(|path| {
@@ -99,18 +114,28 @@ fn what_was_written_once_is_read_for_ever() {
 
 #[test]
 fn what_was_written_once_is_folded_for_ever() {
-    for (name, fixture) in all() {
+    for (name, fixture) in in_folder(&folder()) {
         let events = fixture.decoded();
         let order = events.iter().fold(None, |order, event| fold(order, event).order).unwrap();
         assert_eq!(decode_snapshot(&fixture.snapshot).expect(HELP), order, "{name}: {HELP}");
-        let expected = changes(&events);
-        assert_eq!(fixture.changes.len(), expected.len(), "{name}: {HELP}");
-        for (bytes, expected) in fixture.changes.iter().zip(expected) {
-            let change = decode_state_change(bytes).expect(HELP);
-            // What was recorded stays in the store.
-            let order = Order { recorded: Vec::new(), ..expected.order };
-            assert_eq!(change, codec::StateChange { order, ..expected }, "{name}: {HELP}");
-        }
+        check_changes(&name, &fixture, |head| head);
+    }
+    for (name, fixture) in before_chains() {
+        assert!(decode_snapshot(&fixture.snapshot).is_err(), "{name}: its order has no head");
+        check_changes(&name, &fixture, |_| Digest::ZERO);
+    }
+}
+
+/// The state changes are those of the events, but for the head that they tell.
+fn check_changes(name: &str, fixture: &Fixture, told: impl Fn(Digest) -> Digest) {
+    let expected = changes(&fixture.decoded());
+    assert_eq!(fixture.changes.len(), expected.len(), "{name}: {HELP}");
+    for (bytes, expected) in fixture.changes.iter().zip(expected) {
+        let change = decode_state_change(bytes).expect(HELP);
+        // What was recorded stays in the store.
+        let (recorded, head) = (Vec::new(), told(expected.order.head));
+        let order = Order { recorded, head, ..expected.order };
+        assert_eq!(change, codec::StateChange { order, ..expected }, "{name}: {HELP}");
     }
 }
 

@@ -4,13 +4,17 @@ use codec::{
     decode_event, decode_snapshot, decode_state_change, encode_event, encode_snapshot,
     encode_state_change,
 };
+use events::Event;
 use proptest::{collection::vec, prelude::*, sample::Index};
 use testkit::sample::{changes, folded, lifecycle, order_id};
 
 /// What decodes is a value like any other: it encodes, and decodes to the same.
 fn swallow(bytes: &[u8]) {
     if let Ok(event) = decode_event(bytes) {
-        assert_eq!(decode_event(&encode_event(&event)).unwrap(), event);
+        let again = decode_event(&encode_event(&event)).unwrap();
+        // That of the bytes, and there are many encodings of one event.
+        let digest = again.digest;
+        assert_eq!(again, Event { digest, ..event });
     }
     if let Ok(order) = decode_snapshot(bytes) {
         assert!(order.refunded <= order.captured && order.captured <= order.details.total());

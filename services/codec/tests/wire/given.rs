@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use chrono::{DateTime, Utc};
 use codec::{StateChange, StateChangeOutcome};
 use events::{
-    Currency, Customer, Email, Event, EventBody, EventId, EventKind, Fingerprint, Labels, Line,
-    LineProgress, Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment, Pieces,
-    Recorded, Rejection, State, Text, Version,
+    Currency, Customer, Digest, Email, Event, EventBody, EventId, EventKind, Fingerprint, Labels,
+    Line, LineProgress, Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment,
+    Pieces, Recorded, Rejection, State, Text, Version,
 };
 use ports::{Offset, Partition, Position};
 use proptest::{
@@ -115,9 +115,8 @@ fn body() -> impl Strategy<Value = EventBody> {
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     let version = option::of((1..=u64::MAX).prop_map(Version::new));
     (uuid(), uuid(), instant(), option::of(text()), version, body()).prop_map(
-        |(id, order, at, actor, expected_version, body)| Event {
-            expected_version,
-            ..codec::new_event(EventId::new(id), OrderId::new(order), at, actor, body)
+        |(id, order, at, actor, version, body)| {
+            codec::new_event(EventId::new(id), OrderId::new(order), at, actor, version, body)
         },
     )
 }
@@ -152,6 +151,7 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 placed_at,
                 entered_at,
                 updated_at,
+                head: Digest::of(id.as_bytes()),
                 recorded,
             }
         })

@@ -4,8 +4,8 @@ use events::{
     Currency, Customer, Event, EventBody, Money, OrderDetails, OrderId, Parcel, Pieces, Version,
 };
 use testkit::sample::{
-    self, captured, completed, delivered, details, details_with, email, event, minor, order_id,
-    placed, placed_with, preparation_started, shipped, text,
+    self, captured, completed, delivered, details, details_with, email, encoded_anew, event, minor,
+    order_id, placed, placed_with, preparation_started, shipped, text,
 };
 
 /// Name and events of each.
@@ -86,7 +86,7 @@ fn cancelled(order: OrderId) -> Vec<Event> {
         [EventBody::PaymentDeclined { reason: None }, EventBody::OrderCancelled { reason: None }];
     let later = (1..).zip(bodies).map(|(step, body)| event(order, step, body));
     let events = std::iter::once(placed_with(order, bare_details())).chain(later);
-    events.map(|event| Event { actor: None, ..event }).collect()
+    events.map(|event| encoded_anew(Event { actor: None, ..event })).collect()
 }
 
 /// Events that do not fit are part of an order's life, and so are those that came before it.
@@ -125,7 +125,7 @@ fn in_parts(order: OrderId) -> Vec<Event> {
     ];
     let later = (1..).zip(bodies).map(|(step, body)| {
         let expected_version = Some(Version::new(u64::from(step).min(8)));
-        Event { expected_version, ..event(order, step, body) }
+        encoded_anew(Event { expected_version, ..event(order, step, body) })
     });
     std::iter::once(placed(order)).chain(later).collect()
 }

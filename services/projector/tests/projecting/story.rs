@@ -17,7 +17,8 @@ pub(crate) fn record(event: &Event) -> NewRecord {
 pub(crate) fn story() -> Vec<NewRecord> {
     let [straight, repeated, cancelled, early] = [1, 2, 3, 4].map(sample::order_id);
     let repeats = sample::lifecycle(repeated).into_iter().flat_map(|event| [event.clone(), event]);
-    let reused = Event { id: sample::placed(cancelled).id, ..sample::delivered(cancelled) };
+    let placed = sample::placed(cancelled).id;
+    let reused = sample::encoded_anew(Event { id: placed, ..sample::delivered(cancelled) });
     let cancelled = vec![
         sample::placed(cancelled),
         sample::captured(cancelled),

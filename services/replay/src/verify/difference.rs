@@ -68,7 +68,7 @@ pub(super) fn snapshot(stored: &[u8], expected: &Order) -> Vec<(&'static str, St
             };
         }
         compare!(id version state details captured refunded parcel progress cancel_reason anomalies);
-        compare!(placed_at entered_at updated_at recorded);
+        compare!(placed_at entered_at updated_at head recorded);
     }
     if fields.is_empty() {
         fields.push(("snapshot", bytes(stored), bytes(&encoded)));

@@ -181,6 +181,24 @@ async fn every_changed_column_of_the_history_is_found() {
     }
 }
 
+/// Another actor, the same in the log and in the history: the snapshot's chain is what tells.
+#[tokio::test]
+async fn a_record_changed_alike_in_log_and_history_is_found() {
+    let world = World::folded(&lives(1..4)).await;
+    let id = sample::order_id(2);
+    let row = world.store.history(id).await.unwrap().remove(2);
+    let Position { partition, offset } = row.position;
+    let event = codec::decode_event(&row.event).unwrap();
+    let value = codec::encode_event(&Event { actor: Some(sample::text("mallory")), ..event });
+    let value: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let place = format!("WHERE partition = {partition} AND \"offset\" = {offset}");
+    let record = format!("UPDATE records SET value = x'{value}' {place}");
+    world.sql_in("log.db", &format!("{record} AND topic = 'orders.events'")).await;
+    let row = format!("UPDATE order_history SET record = x'{value}', actor = 'mallory' {place}");
+    world.sql(&row).await;
+    assert_eq!(world.wrong().await, [of_order(2, "snapshot.head")]);
+}
+
 #[tokio::test]
 async fn missing_and_added_rows_are_found() {
     let world = World::folded(&lives(1..4)).await;

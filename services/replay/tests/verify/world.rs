@@ -121,7 +121,12 @@ impl World {
 
     /// A statement behind everyone's back.
     pub(crate) async fn sql(&self, statement: &str) {
-        let options = SqliteConnectOptions::new().filename(self.folder.path().join("state.db"));
+        self.sql_in("state.db", statement).await;
+    }
+
+    /// One in any of the files.
+    pub(crate) async fn sql_in(&self, file: &str, statement: &str) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join(file));
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
         let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await;
         done.unwrap();
