@@ -7,7 +7,6 @@
 
 mod announce;
 mod patience;
-mod project;
 mod recover;
 mod worker;
 
@@ -16,8 +15,6 @@ use std::sync::Arc;
 use ports::{Clock, EventLog, LogError, OrderStore, Reporter};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-pub use project::{Projected, Projection};
 
 /// What the projector works with.
 #[derive(Clone)]

@@ -1,10 +1,12 @@
 //! Announcing again: after a crash or a failed append, every state change from `announced` on is derived once more from
 //! the committed history (promise 5: repeated perhaps, never skipped).
 
-use events::{Order, OrderId, fold};
-use ports::{HistoryRow, NewRecord, Offset, OrderStore, Partition, Progress, StoreError};
+use events::OrderId;
+use ports::{NewRecord, Offset, OrderStore, Partition, Progress, StoreError};
 
-use crate::{announce::Announcer, project::announcement};
+use projection::{announcement, refold};
+
+use crate::announce::Announcer;
 
 /// Why announcements could not be made up for. Trying again is safe.
 #[derive(Debug, thiserror::Error)]
@@ -55,25 +57,4 @@ async fn changes_since(
         }
     })?;
     Ok(records)
-}
-
-/// Folds an order again from its history rows; `each` sees the order after every recorded event.
-pub(crate) fn refold(
-    history: &[HistoryRow],
-    mut each: impl FnMut(&Order, &events::Event, &HistoryRow),
-) -> Result<Option<Order>, StoreError> {
-    let mut order = None;
-    for row in history {
-        let event = codec::decode_event(&row.event).map_err(|error| {
-            StoreError::Corrupt(format!(
-                "history of order {} at {:?} {error}",
-                row.order_id, row.position
-            ))
-        })?;
-        order = fold(order, &event).order;
-        if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
-            each(order, &event, row);
-        }
-    }
-    Ok(order)
 }

@@ -13,15 +13,10 @@ use ports::{
     Partition, Position, Progress, StartOffsets, StoredSnapshot, Subscription, SubscriptionEvent,
     Topic,
 };
+use projection::{Projected, Projection};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Error, Parts,
-    announce::Announcer,
-    patience::Patience,
-    project::{Projected, Projection},
-    recover,
-};
+use crate::{Error, Parts, announce::Announcer, patience::Patience, recover};
 
 /// How long progress of announcements may stay unwritten while nothing else is committed.
 const IDLE: Duration = Duration::from_millis(500);
@@ -192,7 +187,7 @@ impl Worker {
                     tracing::error!(%order_id, %error, "a stored snapshot is damaged: folding its history again");
                     self.patience
                         .until_ok("fold a history again", || async {
-                            recover::refold(&store.history(order_id).await?, |_, _, _| {})
+                            projection::refold(&store.history(order_id).await?, |_, _, _| {})
                         })
                         .await?
                 }

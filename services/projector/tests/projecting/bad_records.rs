@@ -8,7 +8,8 @@ use ports::{
     Commit, DeadLetterReason, HistoryOutcome, LogRecord, NewRecord, Offset, Partition, Position,
     Progress, partition_for_key,
 };
-use projector::{Projected, Projection, Settings};
+use projection::{Projected, Projection};
+use projector::Settings;
 use testkit::sample::{self, at, order_id};
 
 use crate::{

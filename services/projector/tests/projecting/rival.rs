@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ports::{EventLog, LogRecord, OrderStore, Partition, Topic};
-use projector::{Projected, Projection};
+use projection::{Projected, Projection};
 use testkit::{log, sample};
 
 use crate::story::PARTITIONS;

@@ -1,4 +1,7 @@
 //! The pure step: records and the snapshots they touch go in, one commit and its announcements come out.
+//!
+//! The projector takes it a batch at a time, beside the store; a replay takes it an event at a time, in memory. Both make
+//! the same of the same log.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,8 +10,8 @@ use codec::{DecodeError, StateChange, StateChangeOutcome};
 use events::{Event, Order, OrderId, Outcome, fold};
 use ports::{
     Commit, Consumer, DeadLetter, DeadLetterReason, HistoryOutcome, HistoryRow, LogRecord,
-    NewRecord, Offset, Partition, PartitionCommit, Position, Progress, SnapshotRow, Topic,
-    partition_for_key,
+    NewRecord, Offset, Partition, PartitionCommit, Position, Progress, SnapshotRow, StoreError,
+    Topic, partition_for_key,
 };
 
 /// Records on their way to a commit: each one decoded, or given up with its reason.
@@ -40,16 +43,9 @@ impl Projection {
         };
         for record in records {
             projection.moved.insert(record.position.partition, record.position.offset.next());
-            match read(&record, partitions) {
-                Ok(event) => projection.events.push((record, event)),
-                Err((reason, detail)) => projection.dead_letters.push(DeadLetter {
-                    consumer: Consumer::Projector,
-                    topic: Topic::Events,
-                    record,
-                    reason,
-                    detail,
-                    at: now,
-                }),
+            match decode(record, partitions, now) {
+                Ok(event) => projection.events.push(event),
+                Err(dead_letter) => projection.dead_letters.push(*dead_letter),
             }
         }
         projection
@@ -78,16 +74,16 @@ impl Projection {
         for (record, event) in self.events {
             let before = snapshots.remove(&event.order_id);
             let anomalies_before = before.as_ref().map_or(0, |order| order.anomalies);
-            let step = step(before, record, &event);
-            if let Some(order) = step.order {
-                if step.row.outcome.is_recorded() {
+            let Step { order, row } = step(before, record, &event);
+            if let Some(order) = order {
+                if row.outcome.is_recorded() {
+                    announcements.extend(announcement(&order, &event, row.outcome, row.position));
                     anomalies += u64::from(order.anomalies.saturating_sub(anomalies_before));
-                    touched.insert(order.id, step.row.position);
+                    touched.insert(order.id, row.position);
                 }
                 snapshots.insert(order.id, order);
             }
-            announcements.extend(step.announcement);
-            history.push(step.row);
+            history.push(row);
         }
         let snapshots = touched
             .into_iter()
@@ -115,15 +111,17 @@ impl Projection {
     }
 }
 
-/// One event's step.
-pub(crate) struct Step {
-    pub(crate) order: Option<Order>,
-    pub(crate) row: HistoryRow,
-    pub(crate) announcement: Option<NewRecord>,
+/// What one event makes of an order.
+pub struct Step {
+    /// The order afterwards; `None` only if it is unknown.
+    pub order: Option<Order>,
+    /// What became of the event.
+    pub row: HistoryRow,
 }
 
 /// Folds one event and writes down what became of it.
-fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
+#[must_use]
+pub fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
     let position = record.position;
     let folded = fold(before, event);
     let state = folded.order.as_ref().map(|order| order.state);
@@ -144,11 +142,6 @@ fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
             HistoryOutcome::Rejected { reason, state, recorded }
         }
     };
-    let announcement = folded
-        .order
-        .as_ref()
-        .filter(|_| outcome.is_recorded())
-        .and_then(|order| announcement(order, event, outcome, position));
     let row = HistoryRow {
         order_id: event.order_id,
         position,
@@ -160,11 +153,12 @@ fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
         actor: event.actor.as_ref().map(ToString::to_string),
         event: record.value.unwrap_or_default(),
     };
-    Step { order: folded.order, row, announcement }
+    Step { order: folded.order, row }
 }
 
 /// The record that tells of a recorded event; derived from the event and the order after it, nothing else.
-pub(crate) fn announcement(
+#[must_use]
+pub fn announcement(
     order: &Order,
     event: &Event,
     outcome: HistoryOutcome,
@@ -184,6 +178,28 @@ pub(crate) fn announcement(
         position,
         order: order.clone(),
     }))
+}
+
+/// Decodes one record of `orders.events`, which has `partitions` partitions.
+///
+/// # Errors
+/// The dead letter that it is, given up at `now`.
+pub fn decode(
+    record: LogRecord,
+    partitions: u32,
+    now: DateTime<Utc>,
+) -> Result<(LogRecord, Event), Box<DeadLetter>> {
+    match read(&record, partitions) {
+        Ok(event) => Ok((record, event)),
+        Err((reason, detail)) => Err(Box::new(DeadLetter {
+            consumer: Consumer::Projector,
+            topic: Topic::Events,
+            record,
+            reason,
+            detail,
+            at: now,
+        })),
+    }
 }
 
 fn read(record: &LogRecord, partitions: u32) -> Result<Event, (DeadLetterReason, String)> {
@@ -214,4 +230,28 @@ fn read(record: &LogRecord, partitions: u32) -> Result<Event, (DeadLetterReason,
         ));
     }
     Ok(event)
+}
+
+/// Folds an order again from its history rows; `each` sees the order after every recorded event.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if a row's event can't be read.
+pub fn refold(
+    history: &[HistoryRow],
+    mut each: impl FnMut(&Order, &Event, &HistoryRow),
+) -> Result<Option<Order>, StoreError> {
+    let mut order = None;
+    for row in history {
+        let event = codec::decode_event(&row.event).map_err(|error| {
+            StoreError::Corrupt(format!(
+                "history of order {} at {:?} {error}",
+                row.order_id, row.position
+            ))
+        })?;
+        order = fold(order, &event).order;
+        if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
+            each(order, &event, row);
+        }
+    }
+    Ok(order)
 }
