@@ -10,6 +10,12 @@ use crate::{
 /// The most events of one order that are recorded; later ones are rejected. It bounds a snapshot's size.
 pub const MAX_RECORDED_EVENTS: usize = 1_000;
 
+/// Which fold this is. It goes up whenever the same events would make another order than before, in any field: what the
+/// version before has stored is then to be folded anew.
+///
+/// 2: orders have the head of their hash chain.
+pub const FOLD_VERSION: u32 = 2;
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

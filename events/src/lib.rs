@@ -19,7 +19,7 @@ pub use details::{
     Customer, DetailsError, Labels, Line, MAX_LABELS, MAX_LINES, OrderDetails, Payment,
 };
 pub use event::{Digest, Event, EventBody, EventKind, Fingerprint};
-pub use fold::{Folded, MAX_RECORDED_EVENTS, Outcome, Rejection, fold};
+pub use fold::{FOLD_VERSION, Folded, MAX_RECORDED_EVENTS, Outcome, Rejection, fold};
 pub use ids::{EventId, OrderId, Version};
 pub use money::{Currency, MinorUnits, Money, MoneyError};
 pub use order::{Order, Parcel, Recorded};

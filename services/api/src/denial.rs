@@ -228,6 +228,10 @@ impl From<StoreError> for Denial {
                 tracing::error!(why, "the store is damaged");
                 Self::Damaged
             }
+            StoreError::OtherFold { .. } => {
+                tracing::error!(%error, "the store is not of this program");
+                Self::Damaged
+            }
         }
     }
 }

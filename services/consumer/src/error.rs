@@ -35,7 +35,7 @@ impl Error {
             | Self::Mail(MailError::Transient(_) | MailError::Refused(_)) => true,
             Self::Log(LogError::Unfit(_) | LogError::Expired { .. })
             | Self::Append(AppendError::TooLarge { .. })
-            | Self::Store(StoreError::Corrupt(_))
+            | Self::Store(StoreError::Corrupt(_) | StoreError::OtherFold { .. })
             | Self::Search(SearchError::Unfit(_)) => false,
         }
     }

@@ -16,6 +16,16 @@ pub enum StoreError {
     /// It answered something that can't be: a bug or a damaged database. Retrying won't help.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// Another version of the fold made what it holds. Nothing may be folded further before a replay.
+    #[error(
+        "what is stored was made by version {stored} of the fold, and this program folds by version {}: \
+         run `order-ledger replay`",
+        events::FOLD_VERSION
+    )]
+    OtherFold {
+        /// [`events::FOLD_VERSION`] of the program that made it.
+        stored: u32,
+    },
 }
 
 /// Why a commit was rolled back. Nothing of it is stored.
@@ -239,7 +249,7 @@ pub trait OrderStore: Send + Sync {
     /// partitions. Creates their progress at offset 0.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] says how many there were.
+    /// [`StoreError::Corrupt`] says how many there were; [`StoreError::OtherFold`] if another fold made what is stored.
     async fn bind_partitions(&self, partitions: u32) -> Result<(), StoreError>;
 
     /// How far these partitions have come; all of them if none is named.
@@ -251,7 +261,8 @@ pub trait OrderStore: Send + Sync {
     /// Stores everything or nothing, in one transaction; the partitions' next offsets are compared and set (promise 4).
     ///
     /// # Errors
-    /// [`CommitError::Fenced`] if any partition is not where it is expected.
+    /// [`CommitError::Fenced`] if any partition is not where it is expected; [`StoreError::OtherFold`] if a replay
+    /// has brought in what another fold made.
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError>;
 
     /// Moves `announced` alone forward, for a partition that stands still.

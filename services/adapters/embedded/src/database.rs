@@ -86,6 +86,10 @@ pub(crate) enum Error {
     Sql(sqlx::Error),
     /// What is stored can't be.
     Corrupt(String),
+    /// Another fold made what is stored.
+    OtherFold {
+        stored: u32,
+    },
 }
 
 impl From<sqlx::Error> for Error {
@@ -100,6 +104,7 @@ impl From<Error> for StoreError {
             Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
             Error::Sql(error) => Self::Corrupt(text(&error)),
             Error::Corrupt(what) => Self::Corrupt(what),
+            Error::OtherFold { stored } => Self::OtherFold { stored },
         }
     }
 }
@@ -116,6 +121,7 @@ impl From<Error> for LogError {
             Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
             Error::Sql(error) => Self::Unfit(text(&error)),
             Error::Corrupt(what) => Self::Unfit(what),
+            other @ Error::OtherFold { .. } => Self::Unfit(StoreError::from(other).to_string()),
         }
     }
 }
@@ -126,6 +132,7 @@ impl From<Error> for SearchError {
             Error::Sql(error) if is_passing(&error) => Self::Unavailable(text(&error)),
             Error::Sql(error) => Self::Unfit(text(&error)),
             Error::Corrupt(what) => Self::Unfit(what),
+            other @ Error::OtherFold { .. } => Self::Unfit(StoreError::from(other).to_string()),
         }
     }
 }

@@ -38,6 +38,7 @@ impl SqliteStore {
                 include_str!("../../../../migrations/sqlite/0002_state_reading.sql"),
             ),
             ("audits", include_str!("../../../../migrations/sqlite/0003_audits.sql")),
+            ("generations", include_str!("../../../../migrations/sqlite/0004_generations.sql")),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use events::{OrderId, State, Version};
+use events::{FOLD_VERSION, OrderId, State, Version};
 use ports::{Offset, Partition, Position};
 use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
@@ -13,6 +13,11 @@ use crate::error::Error;
 /// Logs count partitions with 31 bits; what is beyond is a partition that no one ever bound.
 pub(crate) fn partition(partition: Partition) -> i32 {
     i32::try_from(partition.0).unwrap_or(i32::MAX)
+}
+
+/// The fold's version as a column holds it.
+pub(crate) fn fold_version() -> i32 {
+    i32::try_from(FOLD_VERSION).unwrap_or(i32::MAX)
 }
 
 /// Versions count events: they never come near the limit.

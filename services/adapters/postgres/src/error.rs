@@ -19,6 +19,8 @@ pub(crate) enum Error {
     },
     /// What is stored can't be.
     Corrupt(String),
+    /// Another fold made what is stored.
+    OtherFold { stored: u32 },
 }
 
 impl From<sqlx::Error> for Error {
@@ -49,6 +51,7 @@ impl From<Error> for StoreError {
                 "no connection to Postgres at {address}: it is away, or every connection is busy"
             )),
             Error::Corrupt(what) => Self::Corrupt(what),
+            Error::OtherFold { stored } => Self::OtherFold { stored },
         }
     }
 }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "the tables of a ledger", include_str!("../../../../migrations/postgres/0001_ledger.sql")),
     (2, "orders in pages", include_str!("../../../../migrations/postgres/0002_reading.sql")),
     (3, "audits", include_str!("../../../../migrations/postgres/0003_audits.sql")),
+    (4, "generations", include_str!("../../../../migrations/postgres/0004_generations.sql")),
 ];
 
 impl PostgresStore {

@@ -57,6 +57,25 @@ async fn a_snapshot_never_gives_way_to_an_older_one() {
     .await;
 }
 
+/// A projector that folds otherwise than what is stored was folded goes no further, not even one that runs already.
+#[tokio::test]
+async fn what_another_fold_made_is_not_folded_further() {
+    on_fresh_schema(async |store, connection| {
+        store.bind_partitions(1).await.unwrap();
+        sqlx::query("UPDATE progress SET fold_version = 1")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let bound = store.bind_partitions(1).await;
+        assert!(matches!(bound, Err(StoreError::OtherFold { stored: 1 })), "{bound:?}");
+        let committed = store.commit(&batch(0, 0, &[placed(order_id(1))])).await;
+        let other = StoreError::OtherFold { stored: 1 };
+        assert_eq!(committed.unwrap_err().to_string(), other.to_string());
+        assert_eq!(rows(connection).await, (0, 0, 0));
+    })
+    .await;
+}
+
 /// What was announced can't be ahead of what was committed.
 #[tokio::test]
 async fn progress_that_can_not_be_is_refused() {

@@ -1,5 +1,6 @@
 //! The table `progress`: which partitions there are and how far each has come. It fences projectors.
 
+use events::FOLD_VERSION;
 use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -8,19 +9,33 @@ use crate::database::{self, Error};
 pub(super) async fn bind(connection: &mut SqliteConnection, partitions: u32) -> Result<(), Error> {
     sqlx::query(
         "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < $1)
-         INSERT INTO progress (partition) SELECT n FROM n WHERE NOT EXISTS (SELECT 1 FROM progress)",
+         INSERT INTO progress (partition, fold_version) SELECT n, $2 FROM n WHERE NOT EXISTS (SELECT 1 FROM progress)",
     )
     .bind(i64::from(partitions))
+    .bind(FOLD_VERSION)
     .execute(&mut *connection)
     .await?;
-    let bound: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM progress").fetch_one(connection).await?;
-    if bound == i64::from(partitions) {
-        return Ok(());
+    sqlx::query(
+        "UPDATE generations SET fold_version = $1
+         WHERE stage = 'live' AND NOT EXISTS (SELECT 1 FROM progress WHERE next_offset > 0 OR fold_version <> $1)",
+    )
+    .bind(FOLD_VERSION)
+    .execute(&mut *connection)
+    .await?;
+    let folds: Vec<u32> =
+        sqlx::query_scalar("SELECT fold_version FROM progress").fetch_all(connection).await?;
+    let bound = folds.len();
+    if u32::try_from(bound) == Ok(partitions) {
+        return folds.into_iter().try_for_each(check_fold);
     }
     Err(Error::Corrupt(format!(
         "it was made for {bound} partitions of the log, which now has {partitions}: orders would move between them"
     )))
+}
+
+/// Only what this fold made may be folded further.
+const fn check_fold(stored: u32) -> Result<(), Error> {
+    if stored == FOLD_VERSION { Ok(()) } else { Err(Error::OtherFold { stored }) }
 }
 
 pub(super) async fn load(
@@ -71,13 +86,15 @@ async fn next_offset(
     connection: &mut SqliteConnection,
     partition: Partition,
 ) -> Result<Offset, Error> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT next_offset FROM progress WHERE partition = $1")
+    let found: Option<(i64, u32)> =
+        sqlx::query_as("SELECT next_offset, fold_version FROM progress WHERE partition = $1")
             .bind(i64::from(partition.0))
             .fetch_optional(connection)
             .await?;
     let never = || Error::Corrupt(format!("partition {partition} of the log was never bound"));
-    found.map(Offset).ok_or_else(never)
+    let (next, fold) = found.ok_or_else(never)?;
+    check_fold(fold)?;
+    Ok(Offset(next))
 }
 
 pub(super) async fn announce(

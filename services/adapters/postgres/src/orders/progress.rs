@@ -14,7 +14,9 @@ pub(super) async fn bind(connection: &mut PgConnection, partitions: u32) -> Resu
         bound = count(connection).await?;
     }
     if bound == i64::from(partitions) {
-        return Ok(());
+        let folds: Vec<i32> =
+            sqlx::query_scalar("SELECT fold_version FROM progress").fetch_all(connection).await?;
+        return folds.into_iter().try_for_each(check_fold);
     }
     Err(Error::Corrupt(format!(
         "it was made for {bound} partitions of the log, which now has {partitions}: orders would move between them"
@@ -25,6 +27,15 @@ async fn count(connection: &mut PgConnection) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("SELECT count(*) FROM progress").fetch_one(connection).await?)
 }
 
+/// Only what this fold made may be folded further.
+fn check_fold(stored: i32) -> Result<(), Error> {
+    if stored == columns::fold_version() {
+        return Ok(());
+    }
+    Err(u32::try_from(stored)
+        .map_or_else(|_| columns::negative(stored), |stored| Error::OtherFold { stored }))
+}
+
 /// Of several processes one creates the rows, the others find them.
 async fn create(connection: &mut PgConnection, partitions: u32) -> Result<(), Error> {
     let mut transaction = connection.begin().await?;
@@ -32,12 +43,17 @@ async fn create(connection: &mut PgConnection, partitions: u32) -> Result<(), Er
         .execute(&mut *transaction)
         .await?;
     sqlx::query(
-        "INSERT INTO progress (partition)
-         SELECT n FROM generate_series(0, $1::bigint - 1) AS n WHERE NOT EXISTS (SELECT FROM progress)",
+        "INSERT INTO progress (partition, fold_version)
+         SELECT n, $2 FROM generate_series(0, $1::bigint - 1) AS n WHERE NOT EXISTS (SELECT FROM progress)",
     )
     .bind(i64::from(partitions))
+    .bind(columns::fold_version())
     .execute(&mut *transaction)
     .await?;
+    sqlx::query("UPDATE generations SET fold_version = $1 WHERE stage = 'live'")
+        .bind(columns::fold_version())
+        .execute(&mut *transaction)
+        .await?;
     Ok(transaction.commit().await?)
 }
 
@@ -92,14 +108,16 @@ async fn lock(
     steps: &[PartitionCommit],
 ) -> Result<BTreeMap<i32, Offset>, Error> {
     let partitions: Vec<_> = steps.iter().map(|step| columns::partition(step.partition)).collect();
-    let rows = sqlx::query_as::<_, (i32, i64)>(
-        "SELECT partition, next_offset FROM progress
+    let rows = sqlx::query_as::<_, (i32, i64, i32)>(
+        "SELECT partition, next_offset, fold_version FROM progress
          WHERE partition = ANY($1) ORDER BY partition FOR NO KEY UPDATE",
     )
     .bind(partitions)
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|(partition, next)| (partition, Offset(next))).collect())
+    rows.into_iter()
+        .map(|(partition, next, fold)| check_fold(fold).map(|()| (partition, Offset(next))))
+        .collect()
 }
 
 async fn set(connection: &mut PgConnection, steps: &[PartitionCommit]) -> Result<(), Error> {
