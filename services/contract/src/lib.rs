@@ -20,6 +20,7 @@ pub mod audits;
 pub mod dead_letters;
 pub mod delivery_store;
 pub mod event_log;
+pub mod generations;
 pub mod mailer;
 pub mod order_store;
 pub mod search_index;

@@ -7,6 +7,7 @@ mod audit;
 mod clock;
 mod dead_letter;
 mod delivery;
+mod generation;
 mod health;
 mod log;
 mod mail;
@@ -21,6 +22,9 @@ pub use audit::{Audit, AuditStore};
 pub use clock::{Clock, IdSource};
 pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
 pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
+pub use generation::{
+    Cut, Generation, GenerationStore, Generations, Lease, NewGeneration, Stage, Wanted,
+};
 pub use health::{Health, Reporter};
 pub use log::{
     Ack, AppendError, EventLog, Follower, Group, GroupOffsets, Header, LogError, LogRecord,

@@ -3,6 +3,7 @@
 mod audits;
 mod dead_letters;
 mod deliveries;
+mod generations;
 mod history;
 mod look_up;
 mod orders;
@@ -10,7 +11,7 @@ mod progress;
 mod snapshots;
 mod timers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::{Sqlite, Transaction};
 
@@ -20,6 +21,7 @@ use crate::database::{Database, Error, OpenError};
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Database,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -40,7 +42,7 @@ impl SqliteStore {
             ("audits", include_str!("../../../../migrations/sqlite/0003_audits.sql")),
             ("generations", include_str!("../../../../migrations/sqlite/0004_generations.sql")),
         ];
-        Ok(Self { database: Database::open(path, MIGRATIONS).await? })
+        Ok(Self { database: Database::open(path, MIGRATIONS).await?, path: path.to_owned() })
     }
 
     /// A transaction that may write, rolled back unless it is committed.

@@ -33,4 +33,5 @@ contract::delivery_store!(on_fresh_store);
 contract::timer_store!(on_fresh_store);
 contract::dead_letters!(on_fresh_store);
 contract::audits!(on_fresh_store);
+contract::generations!(on_fresh_store);
 contract::search_index!(on_fresh_index);

@@ -20,6 +20,11 @@ pub(crate) fn fold_version() -> i32 {
     i32::try_from(FOLD_VERSION).unwrap_or(i32::MAX)
 }
 
+/// Generations are few.
+pub(crate) fn number(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 /// Versions count events: they never come near the limit.
 pub(crate) fn version(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)

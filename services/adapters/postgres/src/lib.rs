@@ -9,6 +9,7 @@ mod columns;
 mod dead_letters;
 mod deliveries;
 mod error;
+mod generations;
 mod migrations;
 mod options;
 mod orders;

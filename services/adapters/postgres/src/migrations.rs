@@ -5,7 +5,7 @@ use sqlx::{
     migrate::{Migrate as _, Migration, MigrationType, Migrator},
 };
 
-use crate::{error::Error, session::PostgresStore};
+use crate::{error::Error, generations, session::PostgresStore};
 
 /// Every migration there ever was: number, what it does, and its text.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -25,9 +25,7 @@ impl PostgresStore {
         // Closed afterwards: with it goes the lock, even if this is dropped half-way, and the lifted limits.
         let mut connection = self.connection_to_close().await?;
         // Whoever is first may take its time.
-        sqlx::raw_sql("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-            .execute(&mut *connection)
-            .await?;
+        generations::unlimited(&mut connection).await?;
         if !schema_exists(&mut connection, &self.schema).await? {
             // Only then: it takes a right on the whole database, even if there is nothing to create.
             migrator.create_schema(format!("\"{}\"", self.schema));

@@ -122,6 +122,18 @@ impl OrderStore for PostgresStore {
     }
 }
 
+/// How far each partition is.
+pub(crate) async fn progress(connection: &mut PgConnection) -> Result<Vec<Progress>, Error> {
+    progress::load(connection, &[]).await
+}
+
+/// Snapshots and history rows as COPY takes them, each with its statement.
+pub(crate) fn copies(rows: &Commit) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let snapshots = (!rows.snapshots.is_empty()).then(|| snapshots::copy(&rows.snapshots));
+    let history = (!rows.history.is_empty()).then(|| history::copy(&rows.history));
+    snapshots.into_iter().chain(history)
+}
+
 /// One transaction (promise 4). The partitions come first: their rows stay locked, so that of two projectors one waits
 /// here and finds itself fenced, before it has touched an order.
 async fn store(connection: &mut PgConnection, commit: &Commit) -> Result<(), CommitError> {

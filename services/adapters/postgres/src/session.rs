@@ -1,8 +1,10 @@
 //! One operation on one connection: taken from the pool, given a limit, and never reused if it was left in the middle.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{
+    PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgArguments, query::Query,
+};
 
 use crate::{
     error::Error,
@@ -12,12 +14,24 @@ use crate::{
 /// How long an operation may take before its connection is given up.
 pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
 
+/// A statement with its parameters.
+pub(crate) type Command<'a> = Query<'a, Postgres, PgArguments>;
+
 /// Every store port, in one schema of a Postgres database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PostgresStore {
     pub(crate) pool: PgPool,
     pub(crate) schema: String,
     address: String,
+    options: PostgresOptions,
+}
+
+/// Shows no credentials.
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { schema, address, .. } = self;
+        f.debug_struct("PostgresStore").field("address", address).field("schema", schema).finish()
+    }
 }
 
 impl PostgresStore {
@@ -30,7 +44,13 @@ impl PostgresStore {
     /// Outside of a tokio runtime, which the pool's upkeep runs on.
     pub fn new(options: PostgresOptions) -> Result<Self, OptionsError> {
         let Connecting { connect, pool, address } = Connecting::try_from(&options)?;
-        Ok(Self { pool: pool.connect_lazy_with(connect), schema: options.schema, address })
+        let schema = options.schema.clone();
+        Ok(Self { pool: pool.connect_lazy_with(connect), schema, address, options })
+    }
+
+    /// The options of a store in the same database and another schema.
+    pub(crate) fn options_for(&self, schema: String) -> PostgresOptions {
+        PostgresOptions { schema, ..self.options.clone() }
     }
 
     /// Runs one operation on a connection of its own.

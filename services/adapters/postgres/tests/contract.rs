@@ -7,3 +7,4 @@ contract::delivery_store!(on_fresh_store);
 contract::timer_store!(on_fresh_store);
 contract::dead_letters!(on_fresh_store);
 contract::audits!(on_fresh_store);
+contract::generations!(on_fresh_store);

@@ -28,8 +28,17 @@ pub(crate) async fn in_schema(case: impl AsyncFnOnce(&str)) {
     let schema = servers::unique("store");
     let result = AssertUnwindSafe(case(&schema)).catch_unwind().await;
     let mut connection = PgConnection::connect(&servers::postgres()).await.unwrap();
-    let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
-    connection.execute(AssertSqlSafe(drop)).await.unwrap();
+    let beside: Vec<String> = sqlx::query_scalar(
+        r"SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1 || '\_g%'",
+    )
+    .bind(&schema)
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    for schema in beside.iter().chain([&schema]) {
+        let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        connection.execute(AssertSqlSafe(drop)).await.unwrap();
+    }
     if let Err(panic) = result {
         resume_unwind(panic);
     }

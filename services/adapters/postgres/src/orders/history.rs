@@ -10,18 +10,27 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::outcome::{OutcomeColumns, outcome};
-use crate::{columns, error::Error};
+use crate::{columns, error::Error, generations::Copy};
 
-const INSERT: &str = r#"
-    INSERT INTO order_history (
-        partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason, recorded,
-        occurred_at, actor, record
-    )
+macro_rules! columns {
+    () => {
+        r#"(partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason, recorded,
+            occurred_at, actor, record)"#
+    };
+}
+
+const COPY: &str = concat!("COPY order_history ", columns!(), " FROM STDIN (FORMAT binary)");
+
+const INSERT: &str = concat!(
+    "INSERT INTO order_history ",
+    columns!(),
+    r#"
     SELECT * FROM UNNEST(
         $1::integer[], $2::bigint[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::text[], $11::boolean[], $12::timestamptz[], $13::text[], $14::bytea[]
     )
-"#;
+"#
+);
 
 /// One array a column, as in the snapshots.
 #[derive(Default)]
@@ -60,6 +69,30 @@ impl<'a> Columns<'a> {
         self.actor.push(row.actor.as_deref());
         self.record.push(&row.event);
     }
+}
+
+/// New rows, as COPY takes them, and its statement.
+pub(super) fn copy(history: &[HistoryRow]) -> (&'static str, Vec<u8>) {
+    let mut copy = Copy::new();
+    for row in history {
+        let OutcomeColumns { outcome, from_state, to_state, reason, recorded } = row.outcome.into();
+        copy.row(14);
+        copy.integer(columns::partition(row.position.partition));
+        copy.bigint(row.position.offset.0);
+        copy.uuid(row.order_id.as_uuid());
+        copy.bigint(columns::version(row.version));
+        copy.uuid(row.event_id.as_uuid());
+        copy.text(row.kind.name());
+        copy.text(outcome);
+        copy.text_or_null(from_state);
+        copy.text_or_null(to_state);
+        copy.text_or_null(reason);
+        copy.boolean(recorded);
+        copy.instant(row.occurred_at);
+        copy.text_or_null(row.actor.as_deref());
+        copy.bytes(&row.event);
+    }
+    (COPY, copy.finish())
 }
 
 pub(super) async fn store(

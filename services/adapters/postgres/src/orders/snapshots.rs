@@ -7,14 +7,22 @@ use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{columns, error::Error};
+use crate::{columns, error::Error, generations::Copy};
+
+macro_rules! columns {
+    () => {
+        r#"(order_id, state, version, currency, total_minor, captured_minor, refunded_minor, region, customer_email,
+            payment_gateway, anomalies, placed_at, updated_at, partition, "offset", snapshot)"#
+    };
+}
+
+const COPY: &str = concat!("COPY orders ", columns!(), " FROM STDIN (FORMAT binary)");
 
 /// A snapshot only ever gives way to one that is as new or newer.
-const UPSERT: &str = r#"
-    INSERT INTO orders (
-        order_id, state, version, currency, total_minor, captured_minor, refunded_minor, region, customer_email,
-        payment_gateway, anomalies, placed_at, updated_at, partition, "offset", snapshot
-    )
+const UPSERT: &str = concat!(
+    "INSERT INTO orders ",
+    columns!(),
+    r#"
     SELECT * FROM UNNEST(
         $1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
         $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::timestamptz[], $14::integer[],
@@ -26,7 +34,8 @@ const UPSERT: &str = r#"
         updated_at = EXCLUDED.updated_at, partition = EXCLUDED.partition, "offset" = EXCLUDED."offset",
         snapshot = EXCLUDED.snapshot
     WHERE orders.version <= EXCLUDED.version
-"#;
+"#
+);
 
 /// One array a column, so that any number of rows is one statement with one parse and one plan.
 #[derive(Default)]
@@ -70,6 +79,32 @@ impl<'a> Columns<'a> {
         self.offset.push(position.offset.0);
         self.snapshot.push(bytes);
     }
+}
+
+/// New orders, as COPY takes them, and its statement.
+pub(super) fn copy(snapshots: &[SnapshotRow]) -> (&'static str, Vec<u8>) {
+    let mut copy = Copy::new();
+    for SnapshotRow { order, bytes, position } in snapshots {
+        let details = &order.details;
+        copy.row(16);
+        copy.uuid(order.id.as_uuid());
+        copy.text(order.state.name());
+        copy.bigint(columns::version(order.version.get()));
+        copy.text(details.currency().code());
+        copy.bigint(details.total().get());
+        copy.bigint(order.captured.get());
+        copy.bigint(order.refunded.get());
+        copy.text(details.region.as_str());
+        copy.text(details.customer.email.as_str());
+        copy.text(details.payment.gateway.as_str());
+        copy.bigint(order.anomalies.into());
+        copy.instant(columns::instant(order.placed_at));
+        copy.instant(order.updated_at);
+        copy.integer(columns::partition(position.partition));
+        copy.bigint(position.offset.0);
+        copy.bytes(bytes);
+    }
+    (COPY, copy.finish())
 }
 
 pub(super) async fn store(

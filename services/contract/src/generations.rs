@@ -1,0 +1,248 @@
+//! Cases for [`ports::Generations`].
+
+use std::time::Duration;
+
+use events::Event;
+use ports::{
+    Commit, CommitError, Consumer, DeadLetters, GenerationStore, Generations, NewGeneration,
+    Offset, OrderStore, Partition, PartitionCommit, Stage, StoredSnapshot, Wanted,
+};
+use testkit::{
+    sample::{at, cancelled, captured, order_id, placed},
+    wait_for,
+};
+
+use crate::{
+    dead_letters::letter,
+    order_store::{batch, batch_after},
+};
+
+/// Makes a test of every case; `$with` hands each a fresh, prepared store that is [`ports::Generations`],
+/// [`ports::OrderStore`] and [`ports::DeadLetters`].
+#[macro_export]
+macro_rules! generations {
+    ($with:path) => {
+        $crate::cases!(
+            $with,
+            generations,
+            [
+                the_first_one_is_live,
+                one_is_loaded_beside_the_live_one,
+                a_cut_puts_the_new_one_in_the_place_of_the_old,
+                the_retired_one_comes_back,
+                a_cut_at_other_offsets_changes_nothing,
+                projectors_wait_for_a_cut_and_go_on,
+                one_process_has_the_lease,
+                a_replay_reports_and_hears_what_is_wanted,
+                what_is_removed_is_gone,
+            ]
+        );
+    };
+}
+
+fn new(kept: bool) -> NewGeneration {
+    NewGeneration { partitions: 2, kept, created_at: at(1) }
+}
+
+/// Two orders; what a replay of the same records makes of them, if it forgets about the second.
+fn live_events() -> [Event; 3] {
+    [placed(order_id(1)), placed(order_id(2)), captured(order_id(1))]
+}
+
+async fn loaded<S: OrderStore + Generations>(
+    store: &S,
+    rows: Commit,
+    next: i64,
+) -> (u32, Box<dyn GenerationStore>) {
+    let number = store.create(new(false)).await.unwrap();
+    let beside = store.open(number).await.unwrap();
+    beside.load_rows(&Commit { partitions: Vec::new(), ..rows }).await.unwrap();
+    beside.finish_loading().await.unwrap();
+    let partition = Partition(0);
+    let (expected, next, announced) = (Offset::START, Offset(next), Offset::START);
+    let step = PartitionCommit { partition, expected, next, announced };
+    beside.commit(&Commit { partitions: vec![step], ..Commit::default() }).await.unwrap();
+    store.loaded(number).await.unwrap();
+    (number, beside)
+}
+
+async fn stages<S: Generations>(store: &S) -> Vec<(u32, Stage)> {
+    let all = store.generations().await.unwrap();
+    all.iter().map(|generation| (generation.number, generation.stage)).collect()
+}
+
+async fn everything<S: OrderStore + ?Sized>(store: &S) -> Vec<StoredSnapshot> {
+    store.scan(None, 100).await.unwrap()
+}
+
+/// Without anyone's doing.
+pub async fn the_first_one_is_live<S: OrderStore + Generations>(store: &S) {
+    store.bind_partitions(2).await.unwrap();
+    let [only] = &store.generations().await.unwrap()[..] else { panic!("there is one") };
+    assert_eq!((only.number, only.stage), (1, Stage::Live));
+    assert_eq!(only.fold_version, events::FOLD_VERSION);
+    assert_eq!((only.kept, &only.live, only.search_pending), (false, &None, false));
+}
+
+/// It has what was loaded, as if it had been committed, and the live one knows nothing of it.
+pub async fn one_is_loaded_beside_the_live_one<S: OrderStore + Generations>(store: &S) {
+    store.bind_partitions(2).await.unwrap();
+    let (number, beside) = loaded(store, batch(0, 0, &live_events()), 3).await;
+    assert_eq!(number, 2);
+    assert_eq!(stages(store).await, [(1, Stage::Live), (2, Stage::Ready)]);
+    assert_eq!(everything(store).await, []);
+
+    store.commit(&batch(0, 0, &live_events())).await.unwrap();
+    assert_eq!(everything(beside.as_ref()).await, everything(store).await);
+    for order in [order_id(1), order_id(2)] {
+        assert_eq!(beside.history(order).await.unwrap(), store.history(order).await.unwrap());
+    }
+    let listed = beside.list(&ports::OrderFilter::default(), None, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+
+    // It goes on like any store.
+    let history = [placed(order_id(1)), captured(order_id(1))];
+    let later = batch_after(&history, 0, 3, &[cancelled(order_id(1))]);
+    beside.commit(&later).await.unwrap();
+    assert_eq!(beside.progress(&[Partition(0)]).await.unwrap()[0].next, Offset(4));
+    assert_eq!(store.progress(&[Partition(0)]).await.unwrap()[0].next, Offset(3));
+}
+
+/// Snapshots, history, progress and the projector's dead letters; not what was announced, and no one else's letters.
+pub async fn a_cut_puts_the_new_one_in_the_place_of_the_old<S>(store: &S)
+where
+    S: OrderStore + DeadLetters + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    let mut live = batch(0, 0, &live_events());
+    live.dead_letters = vec![letter(Consumer::Projector, 7), letter(Consumer::Search, 8)];
+    live.partitions[0].announced = Offset(2);
+    store.commit(&live).await.unwrap();
+    let mut rows = batch(0, 0, &live_events()[..1]);
+    rows.dead_letters = vec![letter(Consumer::Projector, 9), letter(Consumer::Projector, 10)];
+    let (number, beside) = loaded(store, rows, 3).await;
+    let (old, new) = (everything(store).await, everything(beside.as_ref()).await);
+    drop(beside);
+
+    let cut = store.begin_cut(number).await.unwrap();
+    assert_eq!(cut.live().iter().map(|live| live.next.0).collect::<Vec<_>>(), [3, 0]);
+    cut.finish(at(9), true).await.unwrap();
+
+    assert_eq!(everything(store).await, new);
+    assert_eq!(store.history(order_id(2)).await.unwrap(), []);
+    assert_eq!(store.count().await.unwrap(), 3, "two of the projector, one of search");
+    let progress = store.progress(&[Partition(0)]).await.unwrap()[0];
+    assert_eq!((progress.next, progress.announced), (Offset(3), Offset(2)));
+    assert_eq!(stages(store).await, [(1, Stage::Retired), (number, Stage::Live)]);
+    let generation = store.generations().await.unwrap().remove(1);
+    let (live_at, offsets) = generation.live.unwrap();
+    assert_eq!((live_at, offsets.len(), offsets[0].offset), (at(9), 2, Offset(3)));
+    assert!(generation.search_pending);
+    store.search_followed(number).await.unwrap();
+    assert!(!store.generations().await.unwrap()[1].search_pending);
+
+    let retired = store.open(1).await.unwrap();
+    assert_eq!(everything(retired.as_ref()).await, old);
+    // The store folds on.
+    store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+    assert_eq!(everything(store).await.len(), 2);
+}
+
+/// Brought to where the live one is, and with what it had.
+pub async fn the_retired_one_comes_back<S: OrderStore + DeadLetters + Generations>(store: &S) {
+    store.bind_partitions(2).await.unwrap();
+    store.commit(&batch(0, 0, &live_events())).await.unwrap();
+    let old = everything(store).await;
+    let (number, _) = loaded(store, batch(0, 0, &live_events()[..1]), 3).await;
+    store.begin_cut(number).await.unwrap().finish(at(9), false).await.unwrap();
+    store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+
+    let retired = store.open(1).await.unwrap();
+    retired.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+    drop(retired);
+    store.begin_cut(1).await.unwrap().finish(at(10), false).await.unwrap();
+    assert_eq!(stages(store).await, [(1, Stage::Live), (number, Stage::Retired)]);
+    let live = everything(store).await;
+    assert_eq!(live.len(), 3);
+    assert!(old.iter().all(|snapshot| live.contains(snapshot)));
+    // And again, as often as one likes.
+    store.begin_cut(number).await.unwrap().finish(at(11), false).await.unwrap();
+    assert_eq!(everything(store).await.len(), 2);
+}
+
+/// Not before it has been brought there.
+pub async fn a_cut_at_other_offsets_changes_nothing<S>(store: &S)
+where
+    S: OrderStore + DeadLetters + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    store.commit(&batch(0, 0, &live_events())).await.unwrap();
+    let (number, _) = loaded(store, batch(0, 0, &live_events()[..1]), 1).await;
+    let before = everything(store).await;
+    store.begin_cut(number).await.unwrap().finish(at(9), false).await.unwrap_err();
+    drop(store.begin_cut(number).await.unwrap());
+    assert_eq!(everything(store).await, before);
+    assert_eq!(stages(store).await, [(1, Stage::Live), (number, Stage::Ready)]);
+    store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+}
+
+/// They are fenced by the offsets as ever: one that is where the cut was goes on, one that is not does not.
+pub async fn projectors_wait_for_a_cut_and_go_on<S>(store: &S)
+where
+    S: OrderStore + DeadLetters + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    store.commit(&batch(0, 0, &live_events())).await.unwrap();
+    let (number, _) = loaded(store, batch(0, 0, &live_events()[..1]), 3).await;
+    let cut = store.begin_cut(number).await.unwrap();
+    let (next, late) = (batch(0, 3, &[placed(order_id(3))]), batch(0, 2, &[placed(order_id(4))]));
+    let committed = async {
+        store.commit(&next).await.unwrap();
+        store.commit(&late).await
+    };
+    let (cut, committed) = tokio::join!(cut.finish(at(9), false), committed);
+    cut.unwrap();
+    assert!(matches!(committed, Err(CommitError::Fenced { .. })), "{committed:?}");
+    assert_eq!(everything(store).await.len(), 2, "of the new one, and of the commit");
+}
+
+/// Until it lets go of it.
+pub async fn one_process_has_the_lease<S: Generations>(store: &S) {
+    let lease = store.lease().await.unwrap();
+    assert!(lease.is_some());
+    assert!(store.lease().await.unwrap().is_none());
+    drop(lease);
+    let free = async || store.lease().await.unwrap();
+    wait_for("the lease to end", Duration::from_secs(10), free).await;
+}
+
+/// Between two terminals.
+pub async fn a_replay_reports_and_hears_what_is_wanted<S: Generations>(store: &S) {
+    let number = store.create(new(true)).await.unwrap();
+    assert_eq!(store.report(number, "{\"phase\":1}").await.unwrap(), Wanted::Run);
+    store.want(number, Wanted::Pause).await.unwrap();
+    assert_eq!(store.report(number, "{\"phase\":2}").await.unwrap(), Wanted::Pause);
+    let generation = store.generations().await.unwrap().remove(1);
+    assert_eq!(generation.report.as_deref(), Some("{\"phase\":2}"));
+    assert_eq!((generation.kept, generation.wanted), (true, Wanted::Pause));
+    assert_eq!((generation.stage, generation.created_at), (Stage::Loading, at(1)));
+    store.remove(number).await.unwrap();
+    assert_eq!(store.report(number, "").await.unwrap(), Wanted::Cancel, "nothing is left to build");
+}
+
+/// Whatever stage it was in; the live one stays.
+pub async fn what_is_removed_is_gone<S>(store: &S)
+where
+    S: OrderStore + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    let number = store.create(new(false)).await.unwrap();
+    store.open(number).await.unwrap().load_rows(&batch(0, 0, &live_events())).await.unwrap();
+    store.remove(number).await.unwrap();
+    store.remove(1).await.unwrap();
+    assert_eq!(stages(store).await, [(1, Stage::Live)]);
+    assert_eq!(store.create(new(false)).await.unwrap(), number);
+    let fresh = store.open(number).await.unwrap();
+    assert_eq!(everything(fresh.as_ref()).await, []);
+    assert_eq!(fresh.progress(&[]).await.unwrap().len(), 2);
+}
