@@ -30,7 +30,8 @@ macro_rules! generations {
                 one_is_loaded_beside_the_live_one,
                 a_cut_puts_the_new_one_in_the_place_of_the_old,
                 the_retired_one_comes_back,
-                a_cut_at_other_offsets_changes_nothing,
+                a_cut_below_the_live_one_changes_nothing,
+                one_that_has_read_on_may_take_the_place,
                 projectors_wait_for_a_cut_and_go_on,
                 one_process_has_the_lease,
                 a_replay_reports_and_hears_what_is_wanted,
@@ -171,7 +172,7 @@ pub async fn the_retired_one_comes_back<S: OrderStore + DeadLetters + Generation
 }
 
 /// Not before it has been brought there.
-pub async fn a_cut_at_other_offsets_changes_nothing<S>(store: &S)
+pub async fn a_cut_below_the_live_one_changes_nothing<S>(store: &S)
 where
     S: OrderStore + DeadLetters + Generations,
 {
@@ -184,6 +185,21 @@ where
     assert_eq!(everything(store).await, before);
     assert_eq!(stages(store).await, [(1, Stage::Live), (number, Stage::Ready)]);
     store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+}
+
+/// A live one that lags, or that folds no further, gives way to one that has read on.
+pub async fn one_that_has_read_on_may_take_the_place<S>(store: &S)
+where
+    S: OrderStore + DeadLetters + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    store.commit(&batch(0, 0, &live_events()[..1])).await.unwrap();
+    let (number, _) = loaded(store, batch(0, 0, &live_events()), 3).await;
+    store.begin_cut(number).await.unwrap().finish(at(9), false).await.unwrap();
+    let generation = store.generations().await.unwrap().remove(1);
+    assert_eq!(generation.live.unwrap().1[0].offset, Offset(3));
+    let lagging = store.commit(&batch(0, 1, &live_events()[1..])).await;
+    assert!(matches!(lagging, Err(CommitError::Fenced { .. })), "{lagging:?}");
 }
 
 /// They are fenced by the offsets as ever: one that is where the cut was goes on, one that is not does not.

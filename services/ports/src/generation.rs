@@ -141,7 +141,7 @@ pub trait Generations: Send + Sync {
     /// Says what is wanted of whoever builds it.
     async fn want(&self, number: u32, wanted: Wanted) -> Result<(), StoreError>;
 
-    /// Holds the live one's progress still, so that another can be brought to the same offsets and take its place.
+    /// Holds the live one's progress still, so that another can be brought at least as far and take its place.
     /// Projectors wait; whoever reads does not, but for the last moment. Dropped, it leaves everything as it was.
     async fn begin_cut(&self, number: u32) -> Result<Box<dyn Cut>, StoreError>;
 
@@ -173,7 +173,8 @@ pub trait Cut: Send + Sync {
     /// the search index is to follow is written down with it.
     ///
     /// # Errors
-    /// The new one does not stand where the live one stands, or the store failed; nothing has changed then.
+    /// A partition of the new one stands below the live one, or the store failed; nothing has changed then. (Above is
+    /// well: what is not announced yet will be, and projectors go on from there.)
     async fn finish(
         self: Box<Self>,
         at: DateTime<Utc>,

@@ -1,7 +1,12 @@
-//! Folds the log again from its start. Reads only: nothing here writes to a store or to the log.
+//! The log folded again from its start: to compare it with what is stored, and to build what is stored anew.
 
 mod audit;
+mod rebuild;
 mod verify;
 
 pub use audit::Auditor;
+pub use rebuild::{
+    PartitionReport, Parts, Phase, Plan, ReplayError, Replayed, Report, Source, Until, Watch,
+    replay,
+};
 pub use verify::{Difference, Ledger, Share, Tell, Verification, VerifyError, verify};

@@ -173,19 +173,19 @@ struct SqliteCut {
 
 impl SqliteCut {
     async fn replace(&mut self, at: DateTime<Utc>, search_pending: bool) -> Result<(), StoreError> {
-        let Self { connection, live, number, path } = self;
+        let Self { connection, number, path, live: _ } = self;
         let path = text(path)?;
         let replaced = async {
             sqlx::query("ATTACH $1 AS new").bind(path).execute(&mut **connection).await?;
-            let apart: i64 = sqlx::query_scalar(
+            let below: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM main.progress AS live FULL JOIN new.progress AS new USING (partition)
-                 WHERE live.next_offset IS NOT new.next_offset",
+                 WHERE (live.next_offset <= new.next_offset) IS NOT TRUE",
             )
             .fetch_one(&mut **connection)
             .await?;
-            if apart > 0 {
-                let apart = format!("{apart} partitions do not stand where the live ones stand");
-                return Err(Error::Corrupt(apart));
+            if below > 0 {
+                let below = format!("{below} partitions stand below the live ones");
+                return Err(Error::Corrupt(below));
             }
             sqlx::raw_sql(
                 "CREATE TEMP TABLE announced AS SELECT partition, announced_offset FROM main.progress;
@@ -205,15 +205,14 @@ impl SqliteCut {
             )
             .execute(&mut **connection)
             .await?;
-            let offsets: Vec<String> = live.iter().map(|live| live.next.to_string()).collect();
             sqlx::query(
-                "UPDATE main.generations SET stage = 'live', kept = 0, live_at = $2, live_offsets = $3,
-                     search_pending = $4
+                "UPDATE main.generations SET
+                     stage = 'live', kept = 0, live_at = $2, search_pending = $3,
+                     live_offsets = (SELECT json_group_array(next_offset ORDER BY partition) FROM main.progress)
                  WHERE number = $1",
             )
             .bind(*number)
             .bind(database::micros(at))
-            .bind(format!("[{}]", offsets.join(",")))
             .bind(search_pending)
             .execute(&mut **connection)
             .await?;

@@ -44,17 +44,15 @@ impl PostgresCut {
     }
 
     async fn swap(&mut self, at: DateTime<Utc>, search_pending: bool) -> Result<(), Error> {
-        let Self { connection, live, number, live_schema, new_schema, retired_schema } = self;
-        let apart: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
+        let Self { connection, number, live_schema, new_schema, retired_schema, live: _ } = self;
+        let below: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT count(*) FROM {live_schema}.progress AS live FULL JOIN {new_schema}.progress AS new USING (partition)
-             WHERE live.next_offset IS DISTINCT FROM new.next_offset"
+             WHERE (live.next_offset <= new.next_offset) IS NOT TRUE"
         )))
         .fetch_one(&mut **connection)
         .await?;
-        if apart > 0 {
-            return Err(Error::Corrupt(format!(
-                "{apart} partitions do not stand where the live ones stand"
-            )));
+        if below > 0 {
+            return Err(Error::Corrupt(format!("{below} partitions stand below the live ones")));
         }
         let mut script = format!(
             "LOCK TABLE orders, order_history, audits IN ACCESS EXCLUSIVE MODE;
@@ -80,12 +78,13 @@ impl PostgresCut {
             .execute(&mut **connection)
             .await?;
         sqlx::query(
-            "UPDATE generations SET stage = 'live', kept = false, live_at = $2, live_offsets = $3, search_pending = $4
+            "UPDATE generations SET
+                 stage = 'live', kept = false, live_at = $2, search_pending = $3,
+                 live_offsets = ARRAY(SELECT next_offset FROM progress ORDER BY partition)
              WHERE number = $1",
         )
         .bind(columns::number(*number))
         .bind(at)
-        .bind(live.iter().map(|progress| progress.next.0).collect::<Vec<_>>())
         .bind(search_pending)
         .execute(&mut **connection)
         .await?;

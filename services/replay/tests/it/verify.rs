@@ -1,13 +1,5 @@
 //! Verification on embedded parts: a good store is found good, and whatever is wrong with one is named.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails panics: that is how it reports"
-)]
-
-mod world;
-
 use bytes::Bytes;
 use codec::event_record;
 use events::{Event, EventBody, Order, OrderId, State};
@@ -19,11 +11,7 @@ use ports::{
 use replay::{Ledger, Verification, verify};
 use testkit::sample;
 
-use crate::world::{PARTITIONS, World};
-
-fn lives(orders: std::ops::Range<u64>) -> Vec<Event> {
-    orders.flat_map(|n| sample::lifecycle(sample::order_id(n))).collect()
-}
+use crate::world::{PARTITIONS, World, lives};
 
 fn of_order(n: u64, field: &'static str) -> (Option<OrderId>, &'static str) {
     (Some(sample::order_id(n)), field)

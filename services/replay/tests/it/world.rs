@@ -1,6 +1,6 @@
 //! A log, what was made of it, and ways to spoil that.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use ports::{
 use replay::{Difference, Ledger, Share, Verification, verify};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use testkit::{TestClock, log, wait_for};
+use testkit::{TestClock, log, sample, wait_for};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PARTITIONS: u32 = 3;
@@ -24,6 +25,11 @@ pub(crate) struct World {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) index: Arc<SqliteSearch>,
     folder: TempDir,
+}
+
+/// Orders from their beginning to their end.
+pub(crate) fn lives(orders: Range<u64>) -> Vec<Event> {
+    orders.flat_map(|n| sample::lifecycle(sample::order_id(n))).collect()
 }
 
 impl World {
@@ -53,7 +59,10 @@ impl World {
     }
 
     pub(crate) async fn append_records(&self, records: Vec<NewRecord>) {
-        log::append(self.log.as_ref(), Topic::Events, records).await;
+        // The log's queue is bounded.
+        for records in records.chunks(1_000) {
+            log::append(self.log.as_ref(), Topic::Events, records.to_vec()).await;
+        }
     }
 
     /// Lets a projector fold all there is, and indexes it.
@@ -64,6 +73,13 @@ impl World {
 
     pub(crate) async fn fold_without_index(&self) {
         self.store.bind_partitions(PARTITIONS).await.unwrap();
+        let projector = self.projector();
+        self.all_is_folded().await;
+        projector.stop().await;
+    }
+
+    /// A projector that works until it is stopped.
+    pub(crate) fn projector(&self) -> Projector {
         let parts = projector::Parts {
             log: self.log.clone(),
             store: self.store.clone(),
@@ -73,6 +89,10 @@ impl World {
         let stop = CancellationToken::new();
         let running =
             tokio::spawn(projector::run(parts, projector::Settings::default(), stop.clone()));
+        Projector { stop, running }
+    }
+
+    pub(crate) async fn all_is_folded(&self) {
         let ends = self.log.end_offsets(Topic::Events).await.unwrap();
         wait_for("everything is folded", PATIENCE, async || {
             let progress = self.store.progress(&[]).await.unwrap();
@@ -82,8 +102,6 @@ impl World {
             ends.iter().all(folded).then_some(())
         })
         .await;
-        stop.cancel();
-        running.await.unwrap().unwrap();
     }
 
     /// Puts something else into the store, behind the projector's back.
@@ -154,5 +172,18 @@ impl World {
 
     pub(crate) async fn position_of(&self, order: OrderId) -> Position {
         self.store.load(&[order]).await.unwrap()[0].position
+    }
+}
+
+/// One that runs.
+pub(crate) struct Projector {
+    stop: CancellationToken,
+    running: JoinHandle<Result<(), projector::Error>>,
+}
+
+impl Projector {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
     }
 }

@@ -1,7 +1,5 @@
 //! The continuous audit: good while every record is accounted for, and not fooled by offsets.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails panics: that is how it reports")]
-
 use std::sync::Arc;
 
 use adapter_embedded::{SqliteLog, SqliteStore};

@@ -1,0 +1,73 @@
+//! Catching up: as a projector folds, a batch a transaction, but nothing is announced.
+
+use std::collections::{BTreeMap, HashMap};
+
+use codec::decode_snapshot;
+use events::{Order, OrderId};
+use ports::{GenerationStore, Offset, Partition, Progress, StoreError, StoredSnapshot, Topic};
+use projection::{Projected, Projection};
+
+use super::{
+    Parts, ReplayError,
+    steer::{PartitionReport, Steering},
+};
+
+/// What is left to fold up to these offsets.
+pub(super) fn behind(
+    progress: &[Progress],
+    ends: &BTreeMap<Partition, Offset>,
+) -> Vec<PartitionReport> {
+    let row = |Progress { partition, next, .. }: &Progress| PartitionReport {
+        partition: partition.0,
+        next: next.0,
+        until: ends.get(partition).map_or(next.0, |end| end.0.max(next.0)),
+    };
+    progress.iter().map(row).collect()
+}
+
+/// Folds every partition up to these offsets, if it is not further already.
+pub(super) async fn advance(
+    parts: &Parts,
+    store: &dyn GenerationStore,
+    ends: &BTreeMap<Partition, Offset>,
+    steering: &Steering,
+) -> Result<(), ReplayError> {
+    let partitions = parts.log.partitions(Topic::Events).await?;
+    for progress in store.progress(&[]).await? {
+        let Progress { partition, next, .. } = progress;
+        let until = ends.get(&partition).copied().unwrap_or(next);
+        if next >= until {
+            continue;
+        }
+        let mut held = BTreeMap::from([(partition, progress)]);
+        let mut reader = parts.log.read(Topic::Events, partition, next, until).await?;
+        loop {
+            let records = reader.next().await?;
+            let (Some(last), count) = (records.last(), records.len()) else { break };
+            let next = last.position.offset.next();
+            let projection = Projection::decode(records, partitions, parts.clock.now());
+            let snapshots = load(store, &projection.orders()).await?;
+            let Projected { commit, .. } = projection.fold(snapshots, &held);
+            store.commit(&commit).await?;
+            held.insert(partition, Progress { next, ..progress });
+            steering.moved(partition, next, count).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The orders as this generation has them.
+async fn load(
+    store: &dyn GenerationStore,
+    orders: &[OrderId],
+) -> Result<HashMap<OrderId, Order>, StoreError> {
+    let stored = store.load(orders).await?;
+    stored.iter().map(|stored| Ok((stored.order_id, decode(stored)?))).collect()
+}
+
+/// An order that a replay has written.
+pub(super) fn decode(stored: &StoredSnapshot) -> Result<Order, StoreError> {
+    decode_snapshot(&stored.bytes).map_err(|error| {
+        StoreError::Corrupt(format!("the snapshot of order {} {error}", stored.order_id))
+    })
+}

@@ -1,0 +1,12 @@
+//! Verification, audit and replay on the embedded parts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics: that is how it reports"
+)]
+
+mod audit;
+mod replaying;
+mod verify;
+mod world;
