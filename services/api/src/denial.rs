@@ -38,6 +38,17 @@ pub(crate) enum Denial {
     /// The record was folded, but its order's history does not have it: it is a dead letter.
     #[error("the record at {}/{} of the event log could not be read and was put aside", .0.partition, .0.offset)]
     Unjudged(Position),
+    /// The event is kept, but a record of its order before it could not be read: someone must decide on that one.
+    #[error(
+        "order {order_id} is parked: a record of it could not be read, so the one at {}/{} waits until someone decides",
+        .position.partition, .position.offset
+    )]
+    Parked {
+        /// Which order.
+        order_id: OrderId,
+        /// Where the event is.
+        position: Position,
+    },
     /// A server behind the api is away.
     #[error("the {0} is not available")]
     Away(&'static str),
@@ -76,7 +87,7 @@ impl Denial {
             {
                 Code::Aborted
             }
-            Self::Refused { .. } => Code::FailedPrecondition,
+            Self::Refused { .. } | Self::Parked { .. } => Code::FailedPrecondition,
             Self::OutOfRange(_) => Code::OutOfRange,
             Self::Away(_) | Self::Behind | Self::Closing => Code::Unavailable,
             Self::Busy(_) | Self::TooSlow => Code::ResourceExhausted,
@@ -110,6 +121,14 @@ impl Denial {
             Self::Away(_) | Self::Closing => retry_after(Duration::from_secs(1)),
             Self::Behind => retry_after(Duration::from_millis(500)),
             Self::Busy(_) => retry_after(Duration::from_millis(100)),
+            Self::Parked { order_id, position } => {
+                let metadata = HashMap::from([
+                    ("order_id".to_owned(), order_id.to_string()),
+                    ("partition".to_owned(), position.partition.to_string()),
+                    ("offset".to_owned(), position.offset.to_string()),
+                ]);
+                ErrorDetails::with_error_info("ORDER_PARKED", DOMAIN, metadata)
+            }
             Self::OutOfRange(_)
             | Self::Unfolded(_)
             | Self::Unjudged(_)

@@ -46,7 +46,11 @@ impl Judge {
         let row = match row.map(|row| row.outcome) {
             None => return Err(Denial::Unjudged(position)),
             Some(HistoryOutcome::Duplicate { .. }) => first_of(&looked, named)?,
-            Some(HistoryOutcome::Applied { .. } | HistoryOutcome::Rejected { .. }) => row,
+            Some(
+                HistoryOutcome::Applied { .. }
+                | HistoryOutcome::Rejected { .. }
+                | HistoryOutcome::Parked { .. },
+            ) => row,
         };
         result(row.ok_or(Denial::Unjudged(position))?, &order)?;
         Ok(codec::order_to_proto(&order))
@@ -78,5 +82,8 @@ pub(crate) fn result(row: &HistoryRow, order: &Order) -> Result<Position, Denial
                 version: Version::new(row.version),
             },
         }),
+        HistoryOutcome::Parked { .. } => {
+            Err(Denial::Parked { order_id: row.order_id, position: row.position })
+        }
     }
 }

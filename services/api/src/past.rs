@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use events::{Order, OrderId, Version, fold};
-use ports::OrderStore;
+use ports::{HistoryOutcome, HistoryRow, OrderStore, Position};
 
 use crate::{denial::Denial, freshness::damaged};
 
@@ -16,6 +16,22 @@ pub(crate) enum Moment {
     Version(Version),
     /// Before the first event, in the order of the log, that happened later than this.
     Instant(DateTime<Utc>),
+    /// After this record of the order's partition.
+    Position(Position),
+}
+
+impl Moment {
+    /// Whether a record comes after it.
+    fn is_before(self, row: &HistoryRow) -> bool {
+        match self {
+            Self::Version(_) => false,
+            Self::Instant(at) => row.occurred_at > at,
+            // In another partition than that of the order there is nothing that could have moved it.
+            Self::Position(at) => {
+                row.position.partition != at.partition || row.position.offset > at.offset
+            }
+        }
+    }
 }
 
 /// What there was.
@@ -41,10 +57,12 @@ pub(crate) async fn order_at(
     loop {
         let rows = store.history_page(order_id, after, PAGE).await?;
         for row in &rows {
-            if let Moment::Instant(at) = moment
-                && row.occurred_at > at
-            {
+            if moment.is_before(row) {
                 return Ok(order.map_or(Past::Earlier, |order| Past::Order(Box::new(order))));
+            }
+            // It waits, and so do all after it.
+            if matches!(row.outcome, HistoryOutcome::Parked { .. }) {
+                continue;
             }
             let event =
                 codec::decode_event(&row.event).map_err(|error| damaged(order_id, &error))?;
@@ -62,7 +80,7 @@ pub(crate) async fn order_at(
     }
     Ok(match (order, moment) {
         (None, _) => Past::Unknown,
-        (Some(order), Moment::Instant(_)) => Past::Order(Box::new(order)),
+        (Some(order), Moment::Instant(_) | Moment::Position(_)) => Past::Order(Box::new(order)),
         (Some(order), Moment::Version(_)) => Past::Later(order.version),
     })
 }

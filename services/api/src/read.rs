@@ -261,6 +261,10 @@ fn parse_moment(at: Option<At>, faults: &mut Violations) -> Option<Option<Moment
         Some(At::Time(time)) => {
             parse_instant("time", Some(&time), faults).map(|time| time.map(Moment::Instant))
         }
+        Some(At::Position(position)) => {
+            let position = parse_position(Some(position), faults);
+            position.map(|position| position.map(Moment::Position))
+        }
     }
 }
 
@@ -295,6 +299,7 @@ fn history_entry(row: &HistoryRow) -> Result<v1::HistoryEntry, Denial> {
         HistoryOutcome::Applied { .. } => v1::EventOutcome::Applied,
         HistoryOutcome::Rejected { .. } => v1::EventOutcome::Rejected,
         HistoryOutcome::Duplicate { .. } => v1::EventOutcome::Duplicate,
+        HistoryOutcome::Parked { .. } => v1::EventOutcome::Parked,
     };
     let (from, to, rejection) = told(&row.outcome);
     Ok(v1::HistoryEntry {

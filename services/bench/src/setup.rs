@@ -118,6 +118,7 @@ impl Projecting {
         let parts = projector::Parts {
             log: Arc::<KafkaLog>::clone(&installation.log),
             store: Arc::<PostgresStore>::clone(&installation.store),
+            dead_letters: Arc::<PostgresStore>::clone(&installation.store),
             clock: clock(),
             health: Health::default().reporter("projector"),
         };

@@ -4,6 +4,7 @@
 //! fault. Encoding is deterministic: equal values give equal bytes. The only crate besides the api that knows `proto`.
 
 mod details;
+mod digest;
 mod event;
 mod headers;
 mod snapshot;
@@ -12,6 +13,7 @@ mod time;
 mod violations;
 
 pub use details::{decode_details, encode_details};
+pub use digest::record_digest;
 pub use event::{
     decode_event, decode_money, decode_parcel, decode_pieces, decode_version, encode_event,
     fingerprint, new_event,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use codec::StateChange;
 use ports::{
-    Consumer, DeadLetter, DeadLetterReason, LogRecord, Offset, Partition, Position, Topic,
+    Consumer, DeadLetter, DeadLetterReason, LetterStatus, LogRecord, Offset, Partition, Position,
 };
 
 /// A state change and the record that it came in.
@@ -57,7 +57,8 @@ pub(crate) const fn dead_letter(
     detail: String,
     at: DateTime<Utc>,
 ) -> DeadLetter {
-    DeadLetter { consumer, topic: Topic::StateChanged, record, reason, detail, at }
+    let (parks, status) = (None, LetterStatus::Open);
+    DeadLetter { consumer, record, reason, detail, at, parks, status }
 }
 
 fn read(record: &LogRecord) -> Result<StateChange, (DeadLetterReason, String)> {

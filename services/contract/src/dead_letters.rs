@@ -1,11 +1,15 @@
 //! Cases for [`ports::DeadLetters`], and for dead letters that are committed with their offset.
 
 use bytes::Bytes;
+use events::{Digest, OrderId};
 use ports::{
-    Commit, CommitError, Consumer, DeadLetter, DeadLetterReason, DeadLetters, LogRecord, Offset,
-    OrderStore, Partition, PartitionCommit, Position, Topic,
+    Commit, CommitError, Consumer, DeadLetter, DeadLetterReason, DeadLetters, HistoryOutcome,
+    LetterFilter, LetterKey, LetterStatus, LogRecord, Offset, OrderStore, Partition,
+    PartitionCommit, Position, Refold,
 };
-use testkit::sample::at;
+use testkit::sample::{at, captured, order_id, placed};
+
+use crate::order_store::{batch, batch_after};
 
 /// Makes a test of every case; `$with` hands each a fresh, prepared store that is [`ports::DeadLetters`] and
 /// [`ports::OrderStore`].
@@ -22,6 +26,11 @@ macro_rules! dead_letters {
                 any_bytes_are_kept,
                 a_commit_keeps_its_dead_letters,
                 a_fenced_commit_keeps_none,
+                an_order_is_parked_until_someone_decides,
+                letters_are_listed_in_pages,
+                what_is_wanted_is_written_down,
+                others_letters_are_settled,
+                a_refold_takes_the_place_of_what_was_parked,
             ]
         );
     };
@@ -30,7 +39,6 @@ macro_rules! dead_letters {
 pub(crate) fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
     DeadLetter {
         consumer,
-        topic: Topic::Events,
         record: LogRecord {
             position: Position { partition: Partition(0), offset: Offset(offset) },
             appended_at: Some(at(0)),
@@ -41,6 +49,8 @@ pub(crate) fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
         reason: DeadLetterReason::Undecodable,
         detail: "is not a valid message".to_owned(),
         at: at(1),
+        parks: None,
+        status: LetterStatus::Open,
     }
 }
 
@@ -51,6 +61,7 @@ pub(crate) fn commit(expected: i64, next: i64, dead_letters: Vec<DeadLetter>) ->
             expected: Offset(expected),
             next: Offset(next),
             announced: Offset::START,
+            digest: Digest::ZERO,
         }],
         dead_letters,
         ..Commit::default()
@@ -95,12 +106,7 @@ pub async fn what_the_projector_could_not_fold_is_read_in_log_order(store: &dyn 
     let of_projector = |offset| letter(Consumer::Projector, offset);
     let mut elsewhere = of_projector(4);
     elsewhere.record.position.partition = Partition(1);
-    let others = [
-        elsewhere,
-        letter(Consumer::Search, 4),
-        DeadLetter { topic: Topic::StateChanged, ..of_projector(4) },
-    ];
-    store.keep(&others).await.unwrap();
+    store.keep(&[elsewhere, letter(Consumer::Search, 4)]).await.unwrap();
     store
         .keep(&[of_projector(5), of_projector(3), of_projector(9), of_projector(2)])
         .await
@@ -160,5 +166,123 @@ pub async fn a_fenced_commit_keeps_none<S: OrderStore + DeadLetters>(store: &S) 
     store.bind_partitions(1).await.unwrap();
     let fenced = store.commit(&commit(1, 2, vec![letter(Consumer::Projector, 1)])).await;
     assert!(matches!(fenced, Err(CommitError::Fenced { .. })), "{fenced:?}");
+    assert_eq!(store.count().await.unwrap(), 0);
+}
+
+fn parking(offset: i64, order: OrderId) -> DeadLetter {
+    DeadLetter { parks: Some(order), ..letter(Consumer::Projector, offset) }
+}
+
+async fn parked(store: &dyn DeadLetters) -> Vec<OrderId> {
+    let mut parked = store.parked(&[1, 2, 3].map(order_id)).await.unwrap();
+    parked.sort_unstable();
+    parked
+}
+
+/// By any of its letters; what is wanted changes nothing before it is done.
+pub async fn an_order_is_parked_until_someone_decides(store: &dyn DeadLetters) {
+    assert_eq!(parked(store).await, []);
+    let (first, second) = (parking(1, order_id(1)), parking(2, order_id(1)));
+    let letters = [first.clone(), second.clone(), parking(3, order_id(2)), parking(4, order_id(9))];
+    store.keep(&letters).await.unwrap();
+    assert_eq!(parked(store).await, [order_id(1), order_id(2)]);
+    store.decide(first.key(), LetterStatus::Discarded).await.unwrap();
+    store.decide(second.key(), LetterStatus::Retry).await.unwrap();
+    assert_eq!(parked(store).await, [order_id(1), order_id(2)]);
+    store.decide(second.key(), LetterStatus::Discarded).await.unwrap();
+    assert_eq!(parked(store).await, [order_id(2)]);
+    assert_eq!(store.parked(&[]).await.unwrap(), []);
+}
+
+/// In one order, by what is asked for.
+pub async fn letters_are_listed_in_pages(store: &dyn DeadLetters) {
+    let letters = [
+        letter(Consumer::Mailer, 5),
+        parking(2, order_id(1)),
+        parking(10, order_id(2)),
+        letter(Consumer::Search, 1),
+    ];
+    store.keep(&letters).await.unwrap();
+    store.decide(letters[2].key(), LetterStatus::Discard).await.unwrap();
+    let all = LetterFilter::default();
+    let first = store.letters(&all, None, 3).await.unwrap();
+    let wanted = DeadLetter { status: LetterStatus::Discard, ..letters[2].clone() };
+    assert_eq!(first, [letters[0].clone(), letters[1].clone(), wanted.clone()]);
+    let rest = store.letters(&all, Some(first[2].key()), 3).await.unwrap();
+    assert_eq!(rest, [letters[3].clone()]);
+
+    let found = async |filter: LetterFilter| store.letters(&filter, None, 9).await.unwrap();
+    let of_mailer = LetterFilter { consumer: Some(Consumer::Mailer), ..all.clone() };
+    assert_eq!(found(of_mailer).await, [letters[0].clone()]);
+    let of_order = LetterFilter { order: Some(order_id(1)), ..all.clone() };
+    assert_eq!(found(of_order).await, [letters[1].clone()]);
+    let statuses = vec![LetterStatus::Discard, LetterStatus::Retry];
+    assert_eq!(found(LetterFilter { statuses, ..all }).await, [wanted]);
+}
+
+/// Until it is done; what is discarded stays so.
+pub async fn what_is_wanted_is_written_down(store: &dyn DeadLetters) {
+    let kept = parking(1, order_id(1));
+    store.keep(std::slice::from_ref(&kept)).await.unwrap();
+    let decide = async |wanted| store.decide(kept.key(), wanted).await.unwrap();
+    assert_eq!(decide(LetterStatus::Retry).await, Some(LetterStatus::Retry));
+    let reason = DeadLetterReason::UnknownType;
+    store.unreadable(kept.key(), reason, "still not").await.unwrap();
+    let found = store.letters(&LetterFilter::default(), None, 2).await.unwrap();
+    assert_eq!(found, [DeadLetter { reason, detail: "still not".to_owned(), ..kept.clone() }]);
+    assert_eq!(decide(LetterStatus::Discard).await, Some(LetterStatus::Discard));
+    assert_eq!(decide(LetterStatus::Open).await, Some(LetterStatus::Open));
+    assert_eq!(decide(LetterStatus::Discarded).await, Some(LetterStatus::Discarded));
+    assert_eq!(decide(LetterStatus::Retry).await, Some(LetterStatus::Discarded));
+    let position = Position { partition: Partition(0), offset: Offset(9) };
+    let unknown = LetterKey { consumer: Consumer::Projector, position };
+    assert_eq!(store.decide(unknown, LetterStatus::Retry).await.unwrap(), None);
+}
+
+/// The projector's are the account of their records: they stay.
+pub async fn others_letters_are_settled(store: &dyn DeadLetters) {
+    let letters = [letter(Consumer::Search, 1), letter(Consumer::Projector, 1)];
+    store.keep(&letters).await.unwrap();
+    for letter in &letters {
+        store.settled(letter.key()).await.unwrap();
+    }
+    assert_eq!(store.letters(&LetterFilter::default(), None, 9).await.unwrap(), letters[1..]);
+}
+
+/// With what its letter became, and with the changes to announce anew, or not at all.
+pub async fn a_refold_takes_the_place_of_what_was_parked<S: OrderStore + DeadLetters>(store: &S) {
+    store.bind_partitions(1).await.unwrap();
+    let order = order_id(1);
+    let before = [placed(order)];
+    store.commit(&batch(0, 0, &before)).await.unwrap();
+    let mut waiting = commit(1, 3, vec![parking(1, order)]);
+    let good = batch_after(&before, 0, 2, &[captured(order)]);
+    let outcome = HistoryOutcome::Parked { state: Some(events::State::Placed) };
+    waiting.history = good.history.clone();
+    waiting.history[0].outcome = outcome;
+    waiting.history[0].version = 1;
+    waiting.partitions[0].announced = Offset(3);
+    store.commit(&waiting).await.unwrap();
+    assert_eq!(store.history(order).await.unwrap()[1].outcome, outcome);
+
+    let (letter, history) = (parking(1, order).record.position, good.history.clone());
+    let refolds = vec![Refold { letter, readable: false, history }];
+    let refold = Commit { snapshots: good.snapshots.clone(), refolds, ..commit(3, 3, Vec::new()) };
+    let late = Commit { partitions: commit(2, 2, Vec::new()).partitions, ..refold.clone() };
+    assert!(matches!(store.commit(&late).await, Err(CommitError::Fenced { .. })));
+    assert_eq!(store.history(order).await.unwrap()[1].outcome, outcome);
+
+    store.commit(&refold).await.unwrap();
+    assert_eq!(store.history(order).await.unwrap()[1..], good.history);
+    assert_eq!(store.load(&[order]).await.unwrap()[0].bytes, good.snapshots[0].bytes);
+    assert_eq!(parked(store).await, []);
+    let progress = store.progress(&[]).await.unwrap()[0];
+    assert_eq!((progress.next, progress.announced), (Offset(3), Offset(1)));
+    let kept = store.letters(&LetterFilter::default(), None, 9).await.unwrap();
+    assert_eq!(kept[0].status, LetterStatus::Discarded);
+
+    // Of one that can be read by now, the row is the account.
+    let refolds = vec![Refold { letter, readable: true, history: Vec::new() }];
+    store.commit(&Commit { refolds, ..commit(3, 3, Vec::new()) }).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 0);
 }

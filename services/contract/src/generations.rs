@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::Event;
+use events::{Digest, Event};
 use ports::{
     Commit, CommitError, Consumer, DeadLetters, GenerationStore, Generations, NewGeneration,
     Offset, OrderStore, Partition, PartitionCommit, Stage, StoredSnapshot, Wanted,
@@ -61,7 +61,8 @@ async fn loaded<S: OrderStore + Generations>(
     beside.finish_loading().await.unwrap();
     let partition = Partition(0);
     let (expected, next, announced) = (Offset::START, Offset(next), Offset::START);
-    let step = PartitionCommit { partition, expected, next, announced };
+    let digest = Digest::of(b"loaded");
+    let step = PartitionCommit { partition, expected, next, announced, digest };
     beside.commit(&Commit { partitions: vec![step], ..Commit::default() }).await.unwrap();
     store.loaded(number).await.unwrap();
     (number, beside)

@@ -32,6 +32,7 @@ macro_rules! order_store {
                 commits_of_different_partitions_do_not_disturb_each_other,
                 a_partition_that_was_never_bound_takes_nothing,
                 announced_only_moves_forward,
+                the_chain_and_its_checkpoints_are_kept,
                 every_outcome_is_kept,
                 every_kind_and_state_is_kept,
                 history_is_kept_to_the_microsecond_and_byte,

@@ -37,11 +37,11 @@ impl Given<'_> {
     }
 
     pub(crate) fn projector(self) -> RoleRun {
-        let Parts { log, orders: store, audits, clock, .. } = self.parts.clone();
+        let Parts { log, orders: store, dead_letters, audits, clock, .. } = self.parts.clone();
         let auditor = replay::Auditor { log: log.clone(), orders: store.clone(), audits };
         let audit = auditor.run(AUDIT_EVERY, self.stop.clone()).then(|()| future::pending());
         let settings = projector::Settings { workers: self.config.projector_workers };
-        let parts = projector::Parts { log, store, clock, health: self.health };
+        let parts = projector::Parts { log, store, dead_letters, clock, health: self.health };
         let run = projector::run(parts, settings, self.stop.clone());
         future::select(run.boxed(), audit.boxed())
             .map(|ended_with| ended_with.factor_first().0.map_err(ended("projector")))

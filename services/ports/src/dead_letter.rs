@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use events::OrderId;
 
-use crate::{LogRecord, Offset, Partition, StoreError, Topic};
+use crate::{LogRecord, Offset, Partition, Position, StoreError, Topic};
 
 /// Which consumer gave up on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,15 @@ impl Consumer {
             Self::Search => "search",
             Self::Mailer => "mailer",
             Self::Fulfilment => "fulfilment",
+        }
+    }
+
+    /// What it reads.
+    #[must_use]
+    pub const fn topic(self) -> Topic {
+        match self {
+            Self::Projector => Topic::Events,
+            Self::Search | Self::Mailer | Self::Fulfilment => Topic::StateChanged,
         }
     }
 }
@@ -88,14 +98,68 @@ impl DeadLetterReason {
     }
 }
 
+/// What was decided on a dead letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LetterStatus {
+    /// Nothing yet. The order it parks waits.
+    #[default]
+    Open,
+    /// Someone wants it to be read once more.
+    Retry,
+    /// Someone wants the order to go on without it.
+    Discard,
+    /// The order went on without it. It stays, as the account of its record.
+    Discarded,
+}
+
+impl LetterStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Retry, Self::Discard, Self::Discarded];
+
+    /// The status of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// The name in the stores.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// Which dead letter: a consumer gives up on a record once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterKey {
+    /// Who gave up.
+    pub consumer: Consumer,
+    /// On the record at which place of its topic.
+    pub position: Position,
+}
+
+/// Which dead letters are meant. What is left out matches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LetterFilter {
+    /// Of this consumer.
+    pub consumer: Option<Consumer>,
+    /// In any of these; in any at all if there is none.
+    pub statuses: Vec<LetterStatus>,
+    /// That park this order, or did.
+    pub order: Option<OrderId>,
+}
+
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Who gave up.
     pub consumer: Consumer,
-    /// Where the record stands.
-    pub topic: Topic,
-    /// The record as it is, position included.
+    /// The record of its topic as it is, position included.
     pub record: LogRecord,
     /// Why.
     pub reason: DeadLetterReason,
@@ -103,6 +167,19 @@ pub struct DeadLetter {
     pub detail: String,
     /// When it was given up.
     pub at: DateTime<Utc>,
+    /// Whose later events are not applied until someone decides: the order that the record is filed under, if it is
+    /// filed under one that lives there. Only the projector parks.
+    pub parks: Option<OrderId>,
+    /// What was decided.
+    pub status: LetterStatus,
+}
+
+impl DeadLetter {
+    /// Which one it is.
+    #[must_use]
+    pub const fn key(&self) -> LetterKey {
+        LetterKey { consumer: self.consumer, position: self.record.position }
+    }
 }
 
 /// Keeps dead letters. The projector's go through [`crate::Commit`], in the transaction of their offset.
@@ -121,6 +198,36 @@ pub trait DeadLetters: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// How many there are, of every consumer.
+    /// Which of these orders are parked: a dead letter of theirs is neither readable nor discarded.
+    async fn parked(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, StoreError>;
+
+    /// Those that match, by consumer, partition and offset, after `after`, at most `limit`.
+    async fn letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<LetterKey>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Writes down what is wanted, unless it is discarded already. The status it has then; `None` if there is no such
+    /// letter.
+    async fn decide(
+        &self,
+        key: LetterKey,
+        wanted: LetterStatus,
+    ) -> Result<Option<LetterStatus>, StoreError>;
+
+    /// Opens one again that was to be read once more and could not be, with the reason of that.
+    async fn unreadable(
+        &self,
+        key: LetterKey,
+        reason: DeadLetterReason,
+        detail: &str,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets one that a consumer other than the projector has dealt with.
+    async fn settled(&self, key: LetterKey) -> Result<(), StoreError>;
+
+    /// How many there are, of every consumer, discarded ones included.
     async fn count(&self) -> Result<u64, StoreError>;
 }

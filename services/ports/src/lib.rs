@@ -20,7 +20,9 @@ mod words;
 
 pub use audit::{Audit, AuditStore};
 pub use clock::{Clock, IdSource};
-pub use dead_letter::{Consumer, DeadLetter, DeadLetterReason, DeadLetters};
+pub use dead_letter::{
+    Consumer, DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus,
+};
 pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
 pub use generation::{
     Cut, Generation, GenerationStore, Generations, Lease, NewGeneration, Stage, Wanted,
@@ -39,8 +41,8 @@ pub use search::{
     ParcelDocument, PaymentDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
 pub use store::{
-    Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter, OrderStore,
-    PartitionCommit, Progress, SnapshotRow, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter,
+    OrderStore, PartitionCommit, Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
 pub use words::words;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
-use events::{EventId, EventKind, Order, OrderId, Rejection, State, Version};
+use events::{Digest, EventId, EventKind, Order, OrderId, Rejection, State, Version};
 
 use crate::{DeadLetter, Offset, Partition, Position};
 
@@ -53,10 +53,12 @@ pub enum CommitError {
 pub struct Progress {
     /// Which partition.
     pub partition: Partition,
-    /// Every record below is accounted for: applied, rejected, duplicate or dead letter.
+    /// Every record below is accounted for: applied, rejected, duplicate, parked or dead letter.
     pub next: Offset,
     /// The state changes of every record below are acknowledged by `orders.state-changed`. At most `next`.
     pub announced: Offset,
+    /// The head of the chain over every record below, as they were read.
+    pub digest: Digest,
 }
 
 /// A snapshot to store, whole.
@@ -128,16 +130,22 @@ pub enum HistoryOutcome {
         /// Where the order stood and stands.
         state: State,
     },
+    /// A record of its order before it is a dead letter that no one has decided on: it waits (promise 10).
+    Parked {
+        /// Where the order stood and stands; `None` if it is unknown.
+        state: Option<State>,
+    },
 }
 
 impl HistoryOutcome {
-    /// The name in the stores: `applied`, `rejected`, `duplicate`.
+    /// The name in the stores: `applied`, `rejected`, `duplicate`, `parked`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Applied { .. } => "applied",
             Self::Rejected { .. } => "rejected",
             Self::Duplicate { .. } => "duplicate",
+            Self::Parked { .. } => "parked",
         }
     }
 
@@ -148,6 +156,7 @@ impl HistoryOutcome {
             Self::Applied { from, to } => (from, Some(to), None),
             Self::Rejected { reason, state, recorded: _ } => (state, state, Some(reason)),
             Self::Duplicate { state } => (Some(state), Some(state), None),
+            Self::Parked { state } => (state, state, None),
         }
     }
 
@@ -157,7 +166,7 @@ impl HistoryOutcome {
         match self {
             Self::Applied { .. } => true,
             Self::Rejected { recorded, .. } => *recorded,
-            Self::Duplicate { .. } => false,
+            Self::Duplicate { .. } | Self::Parked { .. } => false,
         }
     }
 }
@@ -224,6 +233,30 @@ pub struct PartitionCommit {
     pub next: Offset,
     /// How far its state changes are acknowledged by now.
     pub announced: Offset,
+    /// [`Progress::digest`] afterwards.
+    pub digest: Digest,
+}
+
+/// What the chain over a partition's records was at some place: whoever changes the log afterwards is found out there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which partition.
+    pub partition: Partition,
+    /// The head is that over every record below.
+    pub next: Offset,
+    /// The head.
+    pub digest: Digest,
+}
+
+/// An order folded again from its first record, because someone decided on a dead letter of it.
+#[derive(Clone, Debug)]
+pub struct Refold {
+    /// Which dead letter. Its order's state changes from here on are to be announced again.
+    pub letter: Position,
+    /// It can be read by now and has a row, so it is no dead letter any more. If not, it is discarded.
+    pub readable: bool,
+    /// Rows that take the place of those of the same records.
+    pub history: Vec<HistoryRow>,
 }
 
 /// Everything that a batch of records changes.
@@ -237,6 +270,10 @@ pub struct Commit {
     pub history: Vec<HistoryRow>,
     /// Records that could not be read.
     pub dead_letters: Vec<DeadLetter>,
+    /// Places that were passed.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Orders that were parked; their snapshots are among `snapshots`.
+    pub refolds: Vec<Refold>,
 }
 
 /// Snapshots, history and progress.
@@ -267,6 +304,14 @@ pub trait OrderStore: Send + Sync {
 
     /// Moves `announced` alone forward, for a partition that stands still.
     async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError>;
+
+    /// The checkpoints of a partition above `after`, in order, at most `limit`.
+    async fn checkpoints(
+        &self,
+        partition: Partition,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, StoreError>;
 
     /// The snapshots of orders, each with the history rows of one event id, as of one instant and in one round trip. One
     /// answer a question, in order; `None` where the order is unknown.

@@ -6,13 +6,14 @@
 //! committed rows alone (promise 5). It never decides anything that the fold could decide.
 
 mod announce;
+mod decide;
 mod patience;
 mod recover;
 mod worker;
 
 use std::sync::Arc;
 
-use ports::{Clock, EventLog, LogError, OrderStore, Reporter};
+use ports::{Clock, DeadLetters, EventLog, LogError, OrderStore, Reporter};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,8 @@ pub struct Parts {
     pub log: Arc<dyn EventLog>,
     /// Where snapshots, history and progress live.
     pub store: Arc<dyn OrderStore>,
+    /// Where records that could not be read wait for a decision, in the same database.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// For the time at which a record was given up.
     pub clock: Arc<dyn Clock>,
     /// Says whether the projector serves.

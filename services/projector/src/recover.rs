@@ -27,7 +27,7 @@ pub(crate) async fn announce_again(
     announcer: &mut Announcer,
     progress: Progress,
 ) -> Result<usize, Error> {
-    let Progress { partition, next, announced } = progress;
+    let Progress { partition, next, announced, .. } = progress;
     let (mut from, mut sent) = (announced, 0);
     while from < next {
         let touched = store.touched_since(partition, from, PAGE).await?;

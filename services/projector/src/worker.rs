@@ -1,7 +1,7 @@
 //! One member of the projector group: receive, fold, commit, announce.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -13,13 +13,17 @@ use ports::{
     Partition, Position, Progress, StartOffsets, StoredSnapshot, Subscription, SubscriptionEvent,
     Topic,
 };
-use projection::{Projected, Projection};
+use projection::{Known, Projected, Projection};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Parts, announce::Announcer, patience::Patience, recover};
 
 /// How long progress of announcements may stay unwritten while nothing else is committed.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// How often the dead letters are looked at for decisions.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Works until `stop`; joins the group anew whenever another projector turned out to own a partition.
 pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
@@ -45,6 +49,7 @@ pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Err
             partitions,
             held: BTreeMap::new(),
             unsaved: false,
+            look_at: Instant::now(),
         };
         match worker.work(subscription.as_mut()).await? {
             End::Stopped => break,
@@ -62,22 +67,32 @@ enum End {
     Fenced,
 }
 
-struct Worker {
-    parts: Parts,
-    patience: Patience,
-    announcer: Announcer,
+pub(crate) struct Worker {
+    pub(crate) parts: Parts,
+    pub(crate) patience: Patience,
+    pub(crate) announcer: Announcer,
     /// How many partitions the topic has.
-    partitions: u32,
+    pub(crate) partitions: u32,
     /// The partitions this member owns and how far they are.
-    held: BTreeMap<Partition, Progress>,
+    pub(crate) held: BTreeMap<Partition, Progress>,
     /// Whether `announced` of a held partition moved since it was last written.
     unsaved: bool,
+    /// When to look for decisions on dead letters.
+    look_at: Instant,
 }
 
 impl Worker {
     async fn work(&mut self, subscription: &mut dyn Subscription) -> Result<End, Error> {
         self.parts.health.up();
         loop {
+            // However busy the log is.
+            if Instant::now() >= self.look_at {
+                if self.carry_out_decisions().await.is_none() && !self.patience.stop.is_cancelled()
+                {
+                    return Ok(End::Fenced);
+                }
+                self.look_at = Instant::now() + LOOK;
+            }
             let event = tokio::select! {
                 biased;
                 () = self.patience.stop.cancelled() => {
@@ -94,6 +109,7 @@ impl Worker {
                     self.save_announced().await;
                     continue;
                 }
+                () = tokio::time::sleep_until(self.look_at) => continue,
             };
             match event {
                 SubscriptionEvent::Assigned(positions) => self.assigned(&positions).await,
@@ -125,6 +141,7 @@ impl Worker {
         for progress in progress {
             self.held.insert(progress.partition, progress);
         }
+        self.look_at = Instant::now();
         self.announce_again().await;
     }
 
@@ -135,10 +152,10 @@ impl Worker {
             return Some(Vec::new());
         }
         let newest = records.iter().filter_map(|record| record.appended_at).max();
-        let projection = Projection::decode(records, self.partitions, self.parts.clock.now());
-        let snapshots = self.load(&projection.orders()).await?;
-        let Projected { mut commit, announcements, anomalies } =
-            projection.fold(snapshots, &self.held);
+        let (now, undecided) = (self.parts.clock.now(), HashSet::new());
+        let projection = Projection::decode(records, self.partitions, now, &undecided);
+        let known = self.load(&projection.orders()).await?;
+        let Projected { mut commit, announcements, anomalies } = projection.fold(known, &self.held);
         // The last batch's announcements had the time of this load and fold.
         self.settle().await;
         for step in &mut commit.partitions {
@@ -147,7 +164,7 @@ impl Worker {
         self.commit(&commit).await?;
         for step in &commit.partitions {
             if let Some(progress) = self.held.get_mut(&step.partition) {
-                progress.next = step.next;
+                (progress.next, progress.digest) = (step.next, step.digest);
             }
         }
         if let Err(error) = self.announcer.send(announcements).await {
@@ -176,7 +193,15 @@ impl Worker {
         records
     }
 
-    async fn load(&mut self, orders: &[OrderId]) -> Option<HashMap<OrderId, Order>> {
+    async fn load(&mut self, orders: &[OrderId]) -> Option<Known> {
+        let letters = Arc::clone(&self.parts.dead_letters);
+        let parked =
+            self.patience.until_ok("ask what is parked", || letters.parked(orders)).await?;
+        let snapshots = self.load_snapshots(orders).await?;
+        Some(Known { snapshots, parked: parked.into_iter().collect() })
+    }
+
+    async fn load_snapshots(&mut self, orders: &[OrderId]) -> Option<HashMap<OrderId, Order>> {
         let store = Arc::clone(&self.parts.store);
         let stored = self.patience.until_ok("load snapshots", || store.load(orders)).await?;
         let mut snapshots = HashMap::with_capacity(stored.len());
@@ -198,7 +223,7 @@ impl Worker {
     }
 
     /// Stores a batch, waiting for the store as long as it takes. `None` if it is fenced, or if `stop` came first.
-    async fn commit(&mut self, commit: &Commit) -> Option<()> {
+    pub(crate) async fn commit(&mut self, commit: &Commit) -> Option<()> {
         let store = Arc::clone(&self.parts.store);
         let committed = self.patience.until_ok("commit a batch", || async {
             match store.commit(commit).await {
@@ -217,14 +242,14 @@ impl Worker {
     }
 
     /// Waits for what is under way; makes up for what failed.
-    async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         if !self.announcer.is_settled() {
             let result = self.announcer.settle().await;
             self.settled(result).await;
         }
     }
 
-    async fn settled(&mut self, result: Result<(), AppendError>) {
+    pub(crate) async fn settled(&mut self, result: Result<(), AppendError>) {
         match result {
             Ok(()) => self.all_announced(),
             Err(error) => {
@@ -304,7 +329,7 @@ fn count(commit: &Commit, anomalies: u64) {
         )
         .increment(1);
         tracing::warn!(
-            topic = letter.topic.name(), position = ?letter.record.position,
+            topic = letter.consumer.topic().name(), position = ?letter.record.position,
             reason = letter.reason.name(), detail = letter.detail, "a record can't be read: dead letter"
         );
     }

@@ -9,12 +9,16 @@ mod catch_up;
 mod load;
 mod steer;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use ports::{
-    Clock, CommitError, EventLog, Generation, GenerationStore, Generations, LogError, LogRecord,
-    NewGeneration, Offset, OrderStore, Partition, Position, Stage, StoreError, Topic,
+    Clock, CommitError, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations,
+    LetterFilter, LetterStatus, LogError, LogRecord, NewGeneration, Offset, OrderStore, Partition,
+    Position, Stage, StoreError, Topic,
 };
 
 pub use self::steer::{PartitionReport, Phase, Report, Watch};
@@ -83,6 +87,8 @@ pub struct Parts {
     pub log: Arc<dyn EventLog>,
     /// The live generation.
     pub live: Arc<dyn OrderStore>,
+    /// Its dead letters: what was decided on them holds for every generation.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Where others come into being beside it.
     pub generations: Arc<dyn Generations>,
     /// For what is written down of it.
@@ -235,6 +241,24 @@ async fn create(
             parts.generations.remove(number).await?;
             Err(error)
         }
+    }
+}
+
+/// Where the records stand that someone discarded: they park no order.
+async fn discarded(letters: &dyn DeadLetters) -> Result<HashSet<Position>, StoreError> {
+    const PAGE: usize = 1_000;
+    let filter = LetterFilter {
+        consumer: Some(Consumer::Projector),
+        statuses: vec![LetterStatus::Discarded, LetterStatus::Discard],
+        order: None,
+    };
+    let mut discarded = HashSet::new();
+    let mut after = None;
+    loop {
+        let page = letters.letters(&filter, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(discarded) };
+        after = Some(last.key());
+        discarded.extend(page.iter().map(|letter| letter.record.position));
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Verification {
     pub rejected: u64,
     /// Events that were there before.
     pub duplicates: u64,
+    /// Events that wait for a decision on a dead letter of their order.
+    pub parked: u64,
     /// Records that are no event of an order that lives there.
     pub dead_letters: u64,
     /// Records above the folded offsets: not projected yet, not looked at.

@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
+use events::Digest;
 use ports::{CommitError, LogError, Offset, Partition, Position, SearchError, StoreError};
 use sqlx::{
     Row as _, SqlSafeStr as _, SqlitePool,
@@ -221,6 +222,12 @@ pub(crate) fn signed(number: u64) -> i64 {
 pub(crate) fn partition(number: i64) -> Result<Partition, Error> {
     let negative = |_| Error::Corrupt(format!("a partition is {number}"));
     u32::try_from(number).map(Partition).map_err(negative)
+}
+
+/// A stored digest.
+pub(crate) fn digest(bytes: &[u8]) -> Result<Digest, Error> {
+    let wrong = |_| Error::Corrupt(format!("a digest has {} bytes, not 32", bytes.len()));
+    bytes.try_into().map(Digest::new).map_err(wrong)
 }
 
 /// A stored position.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use events::{FOLD_VERSION, OrderId, State, Version};
+use events::{Digest, FOLD_VERSION, OrderId, State, Version};
 use ports::{Offset, Partition, Position};
 use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
@@ -66,6 +66,14 @@ pub(crate) fn partition_from(row: &PgRow) -> Result<Partition, Error> {
 
 pub(crate) fn position(row: &PgRow) -> Result<Position, Error> {
     Ok(Position { partition: partition_from(row)?, offset: Offset(row.try_get("offset")?) })
+}
+
+pub(crate) fn digest(row: &PgRow) -> Result<Digest, Error> {
+    let bytes: &[u8] = row.try_get("digest")?;
+    bytes
+        .try_into()
+        .map(Digest::new)
+        .map_err(|_| Error::Corrupt(format!("a digest has {} bytes where 32 are due", bytes.len())))
 }
 
 pub(crate) fn state(row: &PgRow, column: &str) -> Result<Option<State>, Error> {

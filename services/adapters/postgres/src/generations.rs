@@ -139,7 +139,7 @@ impl PostgresStore {
             .map_err(|error| Error::Corrupt(format!("generation {number}: {error}")))
     }
 
-    async fn change(&self, command: Command<'_>) -> Result<(), Error> {
+    pub(crate) async fn change(&self, command: Command<'_>) -> Result<(), Error> {
         self.run(async |connection| {
             command.execute(connection).await?;
             Ok(())

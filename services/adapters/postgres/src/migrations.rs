@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "orders in pages", include_str!("../../../../migrations/postgres/0002_reading.sql")),
     (3, "audits", include_str!("../../../../migrations/postgres/0003_audits.sql")),
     (4, "generations", include_str!("../../../../migrations/postgres/0004_generations.sql")),
+    (5, "parking", include_str!("../../../../migrations/postgres/0005_parking.sql")),
 ];
 
 impl PostgresStore {

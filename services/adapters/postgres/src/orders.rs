@@ -9,8 +9,8 @@ mod snapshots;
 use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Progress, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter,
+    OrderStore, Partition, Progress, StoreError, StoredSnapshot,
 };
 use sqlx::{Connection as _, PgConnection};
 
@@ -46,6 +46,18 @@ impl OrderStore for PostgresStore {
             progress::announce(connection, partition, announced).await
         };
         Ok(self.run(announce).await?)
+    }
+
+    async fn checkpoints(
+        &self,
+        partition: Partition,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        let checkpoints = async |connection: &mut PgConnection| {
+            progress::checkpoints(connection, partition, after, limit).await
+        };
+        Ok(self.run(checkpoints).await?)
     }
 
     async fn look_up(
@@ -127,6 +139,14 @@ pub(crate) async fn progress(connection: &mut PgConnection) -> Result<Vec<Progre
     progress::load(connection, &[]).await
 }
 
+/// Checkpoints, which are never so many that COPY would be worth it.
+pub(crate) async fn pass(
+    connection: &mut PgConnection,
+    checkpoints: &[Checkpoint],
+) -> Result<(), Error> {
+    progress::pass(connection, checkpoints).await
+}
+
 /// Snapshots and history rows as COPY takes them, each with its statement.
 pub(crate) fn copies(rows: &Commit) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let snapshots = (!rows.snapshots.is_empty()).then(|| snapshots::copy(&rows.snapshots));
@@ -142,6 +162,12 @@ async fn store(connection: &mut PgConnection, commit: &Commit) -> Result<(), Com
     snapshots::store(&mut transaction, &commit.snapshots).await?;
     history::store(&mut transaction, &commit.history).await?;
     dead_letters::store(&mut transaction, &commit.dead_letters).await?;
+    progress::pass(&mut transaction, &commit.checkpoints).await?;
+    for refold in &commit.refolds {
+        progress::announce_from(&mut transaction, refold.letter).await?;
+        history::replace(&mut transaction, &refold.history).await?;
+        dead_letters::decided(&mut transaction, refold).await?;
+    }
     transaction.commit().await.map_err(Error::from)?;
     Ok(())
 }

@@ -8,9 +8,9 @@ use std::sync::{
 use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
-    Ack, AppendError, Commit, CommitError, EventLog, Follower, Group, HistoryRow, ListKey,
-    LogError, LookedUp, NewRecord, Offset, OrderFilter, OrderStore, Partition, Position, Progress,
-    Reader, StartOffsets, StoreError, StoredSnapshot, Subscription, Topic, TopicSettings,
+    Ack, AppendError, Checkpoint, Commit, CommitError, EventLog, Follower, Group, HistoryRow,
+    ListKey, LogError, LookedUp, NewRecord, Offset, OrderFilter, OrderStore, Partition, Position,
+    Progress, Reader, StartOffsets, StoreError, StoredSnapshot, Subscription, Topic, TopicSettings,
 };
 use tokio::sync::watch;
 
@@ -167,6 +167,15 @@ impl OrderStore for FaultyStore {
 
     async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
         self.reach()?.announced(partition, announced).await
+    }
+
+    async fn checkpoints(
+        &self,
+        partition: Partition,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        self.reach()?.checkpoints(partition, after, limit).await
     }
 
     async fn look_up(

@@ -63,7 +63,8 @@ impl System {
         let mut projector = JoinSet::new();
         let projector_parts = projector::Parts {
             log: inner,
-            store: state,
+            store: Arc::<SqliteStore>::clone(&state),
+            dead_letters: state,
             clock: clock.clone(),
             health: health.reporter("projector"),
         };

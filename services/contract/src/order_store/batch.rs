@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use events::{Event, Order, OrderId, Outcome, fold};
+use events::{Digest, Event, Order, OrderId, Outcome, fold};
 use ports::{
     Commit, HistoryOutcome, HistoryRow, Offset, OrderStore, Partition, PartitionCommit, Position,
     Progress, SnapshotRow, StoredSnapshot,
@@ -20,6 +20,7 @@ pub(super) const fn step(partition: u32, expected: i64, next: i64) -> PartitionC
         expected: Offset(expected),
         next: Offset(next),
         announced: Offset::START,
+        digest: Digest::ZERO,
     }
 }
 
@@ -63,7 +64,7 @@ pub fn batch_after(before: &[Event], partition: u32, from: i64, events: &[Event]
         partitions: vec![step(partition, from, next)],
         snapshots: snapshots.into_values().collect(),
         history,
-        dead_letters: Vec::new(),
+        ..Commit::default()
     }
 }
 

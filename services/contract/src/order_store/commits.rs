@@ -1,7 +1,8 @@
 //! Commits: all or nothing, and only by who stands where the partition stands.
 
+use events::Digest;
 use futures::future::join_all;
-use ports::{Commit, CommitError, Offset, OrderStore, Partition, Progress};
+use ports::{Checkpoint, Commit, CommitError, Offset, OrderStore, Partition, Progress};
 use testkit::sample::{captured, lifecycle, order_id, placed, preparation_started, shipped};
 
 use super::batch::{
@@ -178,6 +179,7 @@ pub async fn announced_only_moves_forward(store: &dyn OrderStore) {
         partition: Partition(partition),
         next: Offset(next),
         announced: Offset(announced),
+        digest: Digest::ZERO,
     };
     store.bind_partitions(2).await.unwrap();
     let mut commit = batch(0, 0, &lifecycle(order_id(1)));
@@ -193,4 +195,29 @@ pub async fn announced_only_moves_forward(store: &dyn OrderStore) {
     let late = Commit { partitions: vec![step(0, 6, 8)], ..Commit::default() };
     store.commit(&late).await.unwrap();
     assert_eq!(progress(store).await, [at(0, 8, 6), at(1, 0, 0)]);
+}
+
+/// With the step that they belong to, or not at all.
+pub async fn the_chain_and_its_checkpoints_are_kept(store: &dyn OrderStore) {
+    store.bind_partitions(2).await.unwrap();
+    assert_eq!(progress(store).await[1].digest, Digest::ZERO);
+    let checkpoint = |partition, next: i64| Checkpoint {
+        partition: Partition(partition),
+        next: Offset(next),
+        digest: Digest::of(&next.to_be_bytes()),
+    };
+    let mut commit = batch(1, 0, &lifecycle(order_id(1)));
+    commit.partitions[0].digest = Digest::of(b"head");
+    commit.checkpoints = vec![checkpoint(1, 2), checkpoint(1, 4), checkpoint(1, 6)];
+    store.commit(&commit).await.unwrap();
+    let zombie = Commit { checkpoints: vec![checkpoint(1, 8)], ..batch(1, 0, &[]) };
+    store.commit(&zombie).await.unwrap_err();
+
+    let found = progress(store).await;
+    assert_eq!((found[0].digest, found[1].digest), (Digest::ZERO, Digest::of(b"head")));
+    let page =
+        async |after, limit| store.checkpoints(Partition(1), Offset(after), limit).await.unwrap();
+    assert_eq!(page(0, 2).await, [checkpoint(1, 2), checkpoint(1, 4)]);
+    assert_eq!(page(4, 9).await, [checkpoint(1, 6)]);
+    assert_eq!(store.checkpoints(Partition(0), Offset(0), 9).await.unwrap(), []);
 }

@@ -78,7 +78,7 @@ async fn round_trip(store: &dyn OrderStore, from: i64, outcomes: Vec<(EventKind,
         partitions: vec![step(0, from, next)],
         snapshots: vec![snapshot_row(&folded(&[event]), position(0, from))],
         history,
-        dead_letters: Vec::new(),
+        ..Commit::default()
     };
     store.commit(&commit).await.unwrap();
     assert_eq!(store.history(order).await.unwrap(), commit.history);

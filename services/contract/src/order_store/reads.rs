@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use events::State;
+use events::{Digest, State};
 use ports::{Commit, Offset, OrderStore, Partition, Progress, StoreError};
 use testkit::sample::{
     cancelled, captured, folded, lifecycle, order_id, placed, preparation_started, shipped,
@@ -18,6 +18,7 @@ pub async fn progress_starts_at_the_beginning_of_every_partition(store: &dyn Ord
         partition: Partition(partition),
         next: Offset::START,
         announced: Offset::START,
+        digest: Digest::ZERO,
     };
     assert_eq!(progress(store).await, [at_start(0), at_start(1), at_start(2)]);
     assert_eq!(store.progress(&[Partition(1)]).await.unwrap(), [at_start(1)]);

@@ -127,6 +127,10 @@ pub(crate) struct GetArgs {
     /// As it was then, as in 2026-05-01T12:00:00Z
     #[arg(long, value_name = "RFC3339", value_parser = values::instant)]
     pub(crate) time: Option<DateTime<Utc>>,
+    /// As it was once this record of the event log was folded
+    #[arg(long, value_name = "PARTITION/OFFSET", value_parser = values::position,
+          conflicts_with_all = ["version", "time"])]
+    pub(crate) position: Option<v1::LogPosition>,
     #[command(flatten)]
     pub(crate) fresh: FreshArgs,
 }

@@ -22,7 +22,8 @@ pub(crate) async fn get(session: &mut Session, args: GetArgs) -> Result<(), Clie
     let at = args
         .version
         .map(At::Version)
-        .or_else(|| args.time.map(|time| At::Time(codec::encode_instant(time))));
+        .or_else(|| args.time.map(|time| At::Time(codec::encode_instant(time))))
+        .or_else(|| args.position.map(At::Position));
     let request =
         v1::GetOrderRequest { order_id: args.order_id, not_before: args.fresh.not_before, at };
     let request = session.within(request);

@@ -128,6 +128,9 @@ fn history_table(history: &[HistoryRow]) -> comfy_table::Table {
                 format!("{} ({})", state.map_or("none", events::State::name), reason.name())
             }
             HistoryOutcome::Duplicate { state } => state.name().to_owned(),
+            HistoryOutcome::Parked { state } => {
+                state.map_or_else(String::new, |state| state.name().to_owned())
+            }
         };
         let position = row.position;
         rows.add_row([

@@ -9,7 +9,7 @@ use crate::{Failure, parts::Parts};
 
 /// What is still to come; `None` once nothing is.
 pub(crate) async fn missing(parts: &Parts, placed: &[OrderId]) -> Result<Option<String>, Failure> {
-    for Progress { partition, next, announced } in parts.orders.progress(&[]).await? {
+    for Progress { partition, next, announced, .. } in parts.orders.progress(&[]).await? {
         let end = parts.log.end_offset(Topic::Events, partition).await?;
         if announced < next || next < end {
             return Ok(Some(format!(

@@ -77,6 +77,7 @@ fn outcome(entry: &v1::HistoryEntry) -> String {
             format!("{}: rejected, {}", state_name(entry.to), entry.rejection)
         }
         v1::EventOutcome::Duplicate => "recorded before".to_owned(),
+        v1::EventOutcome::Parked => "waits for a decision on a dead letter".to_owned(),
         v1::EventOutcome::Unspecified => "unknown".to_owned(),
     }
 }

@@ -1,14 +1,14 @@
 //! Records that no producer of ours wrote: each is accounted for, and the line goes on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use events::{MAX_RECORDED_EVENTS, Order, OrderId, Rejection, State, Version};
+use events::{Digest, MAX_RECORDED_EVENTS, Order, OrderId, Rejection, State, Version};
 use ports::{
     Commit, DeadLetterReason, HistoryOutcome, LogRecord, NewRecord, Offset, Partition, Position,
     Progress, partition_for_key,
 };
-use projection::{Projected, Projection};
+use projection::{Known, Projected, Projection};
 use projector::Settings;
 use testkit::sample::{self, at, order_id};
 
@@ -40,10 +40,12 @@ fn project(records: Vec<LogRecord>, snapshots: HashMap<OrderId, Order>) -> Proje
     let progress: BTreeMap<_, _> = (0..PARTITIONS)
         .map(|n| {
             let partition = Partition(n);
-            (partition, Progress { partition, next: Offset(0), announced: Offset(0) })
+            let (next, announced, digest) = (Offset(0), Offset(0), Digest::ZERO);
+            (partition, Progress { partition, next, announced, digest })
         })
         .collect();
-    Projection::decode(records, PARTITIONS, at(99)).fold(snapshots, &progress)
+    let known = Known { snapshots, parked: HashSet::new() };
+    Projection::decode(records, PARTITIONS, at(99), &HashSet::new()).fold(known, &progress)
 }
 
 #[test]
@@ -161,12 +163,13 @@ fn a_fact_that_does_not_fit_is_told_and_counted() {
 async fn the_line_goes_on() {
     let world = World::open().await;
     let [one, other] = [order_id(1), order_id(2)].map(|order| record(&sample::placed(order)));
+    let waits = record(&sample::captured(order_id(1)));
     let garbage = NewRecord { value: Bytes::from_static(b"\xff"), ..one.clone() };
     let foreign = NewRecord { key: Bytes::from_static(b"someone else"), ..one.clone() };
     let nothing = NewRecord { value: Bytes::new(), headers: Vec::new(), ..one.clone() };
     let unknown = record(&sample::shipped(order_id(3)));
     let running = world.start(Settings::default());
-    world.append(vec![one.clone(), garbage, foreign, nothing, unknown, one, other]).await;
+    world.append(vec![one.clone(), garbage, foreign, nothing, unknown, one, waits, other]).await;
     world.until_folded().await;
     running.stop().await;
     world.check(false).await;

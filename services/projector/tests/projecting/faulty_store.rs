@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Progress, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter,
+    OrderStore, Partition, Progress, StoreError, StoredSnapshot,
 };
 
 use crate::faults::Plan;
@@ -44,6 +44,15 @@ impl OrderStore for FaultyStore {
 
     async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
         self.plan.call(away, self.inner.announced(partition, announced)).await
+    }
+
+    async fn checkpoints(
+        &self,
+        partition: Partition,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        self.plan.call(away, self.inner.checkpoints(partition, after, limit)).await
     }
 
     async fn look_up(

@@ -10,7 +10,9 @@
 
 mod bad_records;
 mod faults;
+mod faulty_letters;
 mod faulty_log;
+
 mod faulty_store;
 mod handover;
 mod oracle;

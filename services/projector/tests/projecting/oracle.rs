@@ -1,6 +1,6 @@
 //! What the log folds to, by the test's own reckoning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use codec::{StateChange, StateChangeOutcome};
 use events::{Event, Order, OrderId, Outcome, fold};
@@ -14,16 +14,27 @@ pub(crate) struct Expected {
     /// Per order, the announcement of each version from 1.
     pub(crate) announcements: BTreeMap<OrderId, Vec<NewRecord>>,
     pub(crate) dead_letters: u64,
+    /// Orders that wait.
+    pub(crate) parked: BTreeSet<OrderId>,
 }
 
 impl Expected {
-    /// Folds records, which come partition by partition.
-    pub(crate) fn of(records: &[LogRecord], partitions: u32) -> Self {
+    /// Folds records, which come partition by partition, some of which someone discarded.
+    pub(crate) fn of(
+        records: &[LogRecord],
+        partitions: u32,
+        discarded: &BTreeSet<Position>,
+    ) -> Self {
         let mut expected = Self::default();
         for record in records {
             match event_of(record, partitions) {
                 Some(event) => expected.add(record, &event),
-                None => expected.dead_letters += 1,
+                None => {
+                    expected.dead_letters += 1;
+                    if !discarded.contains(&record.position) {
+                        expected.parked.extend(filed_under(record, partitions));
+                    }
+                }
             }
         }
         expected
@@ -32,6 +43,11 @@ impl Expected {
     fn add(&mut self, record: &LogRecord, event: &Event) {
         let before = self.orders.get(&event.order_id).map(|(order, _)| order.clone());
         let version_before = before.as_ref().map(|order| order.version);
+        if self.parked.contains(&event.order_id) {
+            let state = before.as_ref().map(|order| order.state);
+            self.row(record, event, before.as_ref(), HistoryOutcome::Parked { state });
+            return;
+        }
         let folded = fold(before, event);
         let version = folded.order.as_ref().map(|order| order.version);
         let recorded = version != version_before;
@@ -41,18 +57,7 @@ impl Expected {
             Outcome::Rejected(reason) => HistoryOutcome::Rejected { reason, state, recorded },
             Outcome::Duplicate => HistoryOutcome::Duplicate { state: state.unwrap() },
         };
-        let actor = event.actor.as_ref().map(ToString::to_string);
-        self.history.entry(event.order_id).or_default().push(HistoryRow {
-            order_id: event.order_id,
-            position: record.position,
-            version: version.map_or(0, events::Version::get),
-            event_id: event.id,
-            kind: event.body.kind(),
-            outcome,
-            occurred_at: event.occurred_at,
-            actor: actor.clone(),
-            event: record.value.clone().unwrap(),
-        });
+        self.row(record, event, folded.order.as_ref(), outcome);
         let Some(order) = folded.order.filter(|_| recorded) else { return };
         let outcome = match folded.outcome {
             Outcome::Rejected(reason) => StateChangeOutcome::Rejected(reason),
@@ -63,7 +68,7 @@ impl Expected {
             event_id: event.id,
             kind: event.body.kind(),
             outcome,
-            actor: actor.unwrap_or_default(),
+            actor: event.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
             occurred_at: event.occurred_at,
             position: record.position,
             order: order.clone(),
@@ -72,6 +77,34 @@ impl Expected {
         self.announcements.entry(order.id).or_default().push(announcement);
         self.orders.insert(order.id, (order, record.position));
     }
+
+    fn row(
+        &mut self,
+        record: &LogRecord,
+        event: &Event,
+        order: Option<&Order>,
+        outcome: HistoryOutcome,
+    ) {
+        self.history.entry(event.order_id).or_default().push(HistoryRow {
+            order_id: event.order_id,
+            position: record.position,
+            version: order.map_or(0, |order| order.version.get()),
+            event_id: event.id,
+            kind: event.body.kind(),
+            outcome,
+            occurred_at: event.occurred_at,
+            actor: event.actor.as_ref().map(ToString::to_string),
+            event: record.value.clone().unwrap(),
+        });
+    }
+}
+
+/// The order that a record which can't be folded makes wait.
+fn filed_under(record: &LogRecord, partitions: u32) -> Option<OrderId> {
+    let key = std::str::from_utf8(record.key.as_deref()?).ok()?;
+    let order: OrderId = key.parse().ok()?;
+    let at_home = partition_for_key(key.as_bytes(), partitions) == record.position.partition;
+    (at_home && order.to_string() == key).then_some(order)
 }
 
 /// The event, if the record holds one of an order that lives there.

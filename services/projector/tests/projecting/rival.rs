@@ -1,16 +1,20 @@
 //! Another projector at work on the same partitions. It commits, and dies before it announces anything.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
-use ports::{EventLog, LogRecord, OrderStore, Partition, Topic};
-use projection::{Projected, Projection};
+use adapter_embedded::SqliteStore;
+use ports::{DeadLetters as _, EventLog, LogRecord, OrderStore as _, Partition, Topic};
+use projection::{Known, Projected, Projection};
 use testkit::{log, sample};
 
 use crate::story::PARTITIONS;
 
 pub(crate) struct Rival {
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) store: Arc<dyn OrderStore>,
+    pub(crate) store: Arc<SqliteStore>,
 }
 
 impl Rival {
@@ -26,13 +30,16 @@ impl Rival {
             *taken += usize::from(new);
             new && *taken <= most
         });
-        let projection = Projection::decode(records, PARTITIONS, sample::at(0));
+        let undecided = HashSet::new();
+        let projection = Projection::decode(records, PARTITIONS, sample::at(0), &undecided);
+        let parked = self.store.parked(&projection.orders()).await.unwrap();
         let stored = self.store.load(&projection.orders()).await.unwrap();
         let snapshots = stored
             .into_iter()
             .map(|stored| (stored.order_id, codec::decode_snapshot(&stored.bytes).unwrap()))
             .collect();
-        let Projected { commit, .. } = projection.fold(snapshots, &progress);
+        let known = Known { snapshots, parked: parked.into_iter().collect() };
+        let Projected { commit, .. } = projection.fold(known, &progress);
         self.store.commit(&commit).await.unwrap();
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, future::pending, sync::Arc};
 
+use ports::LetterStatus;
 use projector::Settings;
 use tokio::task::{Id, JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     faults::{Fault, Plan},
+    faulty_letters::FaultyLetters,
     faulty_log::FaultyLog,
     faulty_store::FaultyStore,
     story::{one_in_each_partition, story},
@@ -25,11 +27,15 @@ async fn run(fault: Fault, at: usize) -> bool {
     // The first ones were committed by a projector that died before it announced them.
     world.append(records).await;
     world.rival().fold(usize::MAX).await;
+    // Some of what it could not read is decided on meanwhile.
+    world.decide(&[LetterStatus::Discard, LetterStatus::Retry]).await;
+    assert!(!world.letters(LetterStatus::Discard).await.is_empty());
     world.append(rest).await;
     let plan = Arc::new(Plan::new(fault, at, world.rival()));
     let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan) };
     let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
-    let parts = parts(Arc::new(log), Arc::new(store));
+    let letters = FaultyLetters { inner: world.store.clone(), plan: Arc::clone(&plan) };
+    let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
 
     let stop = CancellationToken::new();
     let folded = async {
@@ -47,7 +53,14 @@ async fn run(fault: Fault, at: usize) -> bool {
     world.append(one_in_each_partition()).await;
     let next = world.start(Settings::default());
     world.until_folded().await;
+    world.until_decided().await;
     next.stop().await;
+    world.check(plan.has_append_failed()).await;
+    // Nothing was discarded that no one wanted to be, and what waits goes on in the end.
+    world.decide(&[LetterStatus::Discard]).await;
+    let last = world.start(Settings::default());
+    world.until_decided().await;
+    last.stop().await;
     world.check(plan.has_append_failed()).await;
     plan.was_reached()
 }

@@ -69,7 +69,7 @@ impl EventLog for Unfit {
 async fn an_unfit_log_ends_the_projector() {
     let world = World::open().await;
     for partitions in [None, Some(3)] {
-        let parts = parts(Arc::new(Unfit { partitions }), world.store.clone());
+        let parts = parts(Arc::new(Unfit { partitions }), world.store.clone(), world.store.clone());
         let ended = projector::run(parts, Settings::default(), CancellationToken::new()).await;
         assert!(matches!(ended, Err(Error::Log(LogError::Unfit(_)))), "{ended:?}");
     }

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use adapter_embedded::{SqliteLog, SqliteStore};
 use ports::{
-    DeadLetters as _, EventLog, Health, NewRecord, OrderStore, Progress, StoredSnapshot, Topic,
-    TopicSettings,
+    DeadLetter, DeadLetters, EventLog, Health, LetterFilter, LetterStatus, NewRecord, OrderStore,
+    Progress, StoredSnapshot, Topic, TopicSettings,
 };
 use projector::{Error, Parts, Settings};
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl World {
     /// A projector of its own on this log and store.
     pub(crate) fn start(&self, settings: Settings) -> Running {
         let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
-        Running::start(parts(log, store), settings)
+        Running::start(parts(log, store.clone(), store), settings)
     }
 
     /// Another projector, which works only when it is told to.
@@ -72,10 +72,36 @@ impl World {
         .await;
     }
 
+    /// Every dead letter of a status, in log order.
+    pub(crate) async fn letters(&self, status: LetterStatus) -> Vec<DeadLetter> {
+        let filter = LetterFilter { statuses: vec![status], ..LetterFilter::default() };
+        self.store.letters(&filter, None, 1_000).await.unwrap()
+    }
+
+    /// Decides on all dead letters that are open by now, in turn as these say.
+    pub(crate) async fn decide(&self, wanted: &[LetterStatus]) {
+        let open = self.letters(LetterStatus::Open).await;
+        for (letter, wanted) in open.iter().zip(wanted.iter().cycle()) {
+            self.store.decide(letter.key(), *wanted).await.unwrap();
+        }
+    }
+
+    /// Waits until every decision is carried out.
+    pub(crate) async fn until_decided(&self) {
+        wait_for("decisions are carried out", PATIENCE, async || {
+            let (retry, discard) = (LetterStatus::Retry, LetterStatus::Discard);
+            let left = [self.letters(retry).await, self.letters(discard).await].concat();
+            left.is_empty().then_some(())
+        })
+        .await;
+    }
+
     /// Fails unless store and announcements are what the log folds to. Everything is folded and announced.
     pub(crate) async fn check(&self, gaps: bool) {
         let records = log::read_all(self.log.as_ref(), Topic::Events).await;
-        let expected = Expected::of(&records, PARTITIONS);
+        let discarded = self.letters(LetterStatus::Discarded).await;
+        let discarded = discarded.iter().map(|letter| letter.record.position).collect();
+        let expected = Expected::of(&records, PARTITIONS, &discarded);
         for (at, end) in
             self.progress().await.iter().zip(self.log.end_offsets(Topic::Events).await.unwrap())
         {
@@ -99,9 +125,13 @@ impl World {
     }
 }
 
-pub(crate) fn parts(log: Arc<dyn EventLog>, store: Arc<dyn OrderStore>) -> Parts {
+pub(crate) fn parts(
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn OrderStore>,
+    dead_letters: Arc<dyn DeadLetters>,
+) -> Parts {
     let health = Health::default().reporter("projector");
-    Parts { log, store, clock: Arc::new(TestClock::default()), health }
+    Parts { log, store, dead_letters, clock: Arc::new(TestClock::default()), health }
 }
 
 /// A projector at work.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use codec::decode_snapshot;
 use events::{Order, OrderId};
 use ports::{GenerationStore, Offset, Partition, Progress, StoreError, StoredSnapshot, Topic};
-use projection::{Projected, Projection};
+use projection::{Known, Projected, Projection};
 
 use super::{
-    Parts, ReplayError,
+    Parts, ReplayError, discarded,
     steer::{PartitionReport, Steering},
 };
 
@@ -33,6 +33,7 @@ pub(super) async fn advance(
     steering: &Steering,
 ) -> Result<(), ReplayError> {
     let partitions = parts.log.partitions(Topic::Events).await?;
+    let discarded = discarded(parts.dead_letters.as_ref()).await?;
     for progress in store.progress(&[]).await? {
         let Progress { partition, next, .. } = progress;
         let until = ends.get(&partition).copied().unwrap_or(next);
@@ -45,11 +46,13 @@ pub(super) async fn advance(
             let records = reader.next().await?;
             let (Some(last), count) = (records.last(), records.len()) else { break };
             let next = last.position.offset.next();
-            let projection = Projection::decode(records, partitions, parts.clock.now());
-            let snapshots = load(store, &projection.orders()).await?;
-            let Projected { commit, .. } = projection.fold(snapshots, &held);
+            let now = parts.clock.now();
+            let projection = Projection::decode(records, partitions, now, &discarded);
+            let known = load(store, &projection.orders()).await?;
+            let Projected { commit, .. } = projection.fold(known, &held);
             store.commit(&commit).await?;
-            held.insert(partition, Progress { next, ..progress });
+            let digest = commit.partitions.first().map_or(progress.digest, |step| step.digest);
+            held.insert(partition, Progress { next, digest, ..progress });
             steering.moved(partition, next, count).await?;
         }
     }
@@ -57,12 +60,11 @@ pub(super) async fn advance(
 }
 
 /// The orders as this generation has them.
-async fn load(
-    store: &dyn GenerationStore,
-    orders: &[OrderId],
-) -> Result<HashMap<OrderId, Order>, StoreError> {
+async fn load(store: &dyn GenerationStore, orders: &[OrderId]) -> Result<Known, StoreError> {
     let stored = store.load(orders).await?;
-    stored.iter().map(|stored| Ok((stored.order_id, decode(stored)?))).collect()
+    let snapshots = stored.iter().map(|stored| Ok((stored.order_id, decode(stored)?)));
+    let snapshots = snapshots.collect::<Result<HashMap<_, _>, StoreError>>()?;
+    Ok(Known { snapshots, parked: store.parked(orders).await?.into_iter().collect() })
 }
 
 /// An order that a replay has written.

@@ -9,18 +9,19 @@ use std::{
     sync::Arc,
 };
 
-use events::{Event, Order, OrderId, State, Version};
+use events::{Digest, Event, Order, OrderId, State, Version};
 use fastbloom::BloomFilter;
 use ports::{
-    Clock, Commit, GenerationStore, LogRecord, Offset, Partition, PartitionCommit, Position,
-    Reader, SnapshotRow, Topic,
+    Clock, Commit, DeadLetter, GenerationStore, LetterStatus, LogRecord, Offset, Partition,
+    PartitionCommit, Position, Reader, SnapshotRow, Topic,
 };
-use projection::Step;
+use projection::{Chain, Step};
 use tokio::task::JoinSet;
 
 use super::{
     Parts, ReplayError, Until,
     catch_up::decode,
+    discarded,
     steer::{PartitionReport, Phase, Steering},
 };
 
@@ -51,6 +52,7 @@ pub(super) async fn load(
         until: bound.0,
     });
     steering.phase(Phase::Loading, &rows.collect::<Vec<_>>()).await?;
+    let discarded = Arc::new(discarded(parts.dead_letters.as_ref()).await?);
     let mut waiting = bounds.into_iter();
     let mut loading = JoinSet::new();
     let mut loaded = Vec::new();
@@ -60,27 +62,28 @@ pub(super) async fn load(
         {
             let (store, steering) = (Arc::clone(store), Arc::clone(steering));
             let mut loader = Loader::new(partition, partitions, store, Arc::clone(&parts.clock));
+            loader.discarded = Arc::clone(&discarded);
             let (log, until) = (Arc::clone(&parts.log), until.clone());
             loading.spawn(async move {
                 let reader = log.read(Topic::Events, partition, Offset::START, bound).await?;
                 loader.run(reader, &until, &steering).await?;
                 // A partition may end in places without a record.
                 let next = if loader.stopped { loader.next } else { bound };
-                Ok::<_, ReplayError>((partition, next))
+                let digest = loader.chain.digest();
+                Ok::<_, ReplayError>(PartitionCommit {
+                    partition,
+                    expected: Offset::START,
+                    next,
+                    announced: Offset::START,
+                    digest,
+                })
             });
         }
         let Some(done) = loading.join_next().await else { break };
         loaded.push(done??);
     }
     store.finish_loading().await?;
-    let step = |(partition, next)| PartitionCommit {
-        partition,
-        expected: Offset::START,
-        next,
-        announced: Offset::START,
-    };
-    let partitions = loaded.into_iter().map(step).collect();
-    store.commit(&Commit { partitions, ..Commit::default() }).await?;
+    store.commit(&Commit { partitions: loaded, ..Commit::default() }).await?;
     Ok(())
 }
 
@@ -95,6 +98,12 @@ struct Held {
     moved: bool,
 }
 
+/// A record, read.
+enum Entry {
+    Event(LogRecord, Event),
+    Dead(Box<DeadLetter>),
+}
+
 struct Loader {
     partition: Partition,
     /// How many the topic has.
@@ -102,6 +111,11 @@ struct Loader {
     store: Arc<dyn GenerationStore>,
     clock: Arc<dyn Clock>,
     next: Offset,
+    chain: Chain,
+    /// Records that someone discarded.
+    discarded: Arc<HashSet<Position>>,
+    /// Orders that wait for a decision on a dead letter; as few as these are.
+    parked: HashSet<OrderId>,
     /// `until` came before the end.
     stopped: bool,
     held: HashMap<OrderId, Held>,
@@ -128,6 +142,9 @@ impl Loader {
             store,
             clock,
             next: Offset::START,
+            chain: Chain::at(partition, Offset::START, Digest::ZERO),
+            discarded: Arc::default(),
+            parked: HashSet::new(),
             stopped: false,
             held: HashMap::new(),
             touched: VecDeque::new(),
@@ -148,10 +165,10 @@ impl Loader {
             if records.is_empty() {
                 break;
             }
-            let events = self.decode(records, until);
-            self.read_back(&events).await?;
-            let count = events.len();
-            self.fold(events);
+            let entries = self.decode(records, until);
+            self.read_back(&entries).await?;
+            let count = entries.len();
+            self.fold(entries);
             self.let_go();
             if self.rows.history.len() >= ROWS {
                 self.write().await?;
@@ -167,26 +184,35 @@ impl Loader {
         self.write().await
     }
 
-    fn decode(&mut self, records: Vec<LogRecord>, until: &Until) -> Vec<(LogRecord, Event)> {
+    fn decode(&mut self, records: Vec<LogRecord>, until: &Until) -> Vec<Entry> {
         let now = self.clock.now();
-        let mut events = Vec::with_capacity(records.len());
+        let mut entries = Vec::with_capacity(records.len());
         for record in records {
             if until.is_past(&record) {
                 self.stopped = true;
                 break;
             }
             self.next = record.position.offset.next();
-            match projection::decode(record, self.partitions, now) {
-                Ok(event) => events.push(event),
-                Err(dead_letter) => self.rows.dead_letters.push(*dead_letter),
-            }
+            self.rows.checkpoints.extend(self.chain.add(&record));
+            entries.push(match projection::decode(record, self.partitions, now) {
+                Ok((record, event)) => Entry::Event(record, event),
+                Err(mut letter) => {
+                    if self.discarded.contains(&letter.record.position) {
+                        letter.status = LetterStatus::Discarded;
+                    }
+                    Entry::Dead(letter)
+                }
+            });
         }
-        events
+        entries
     }
 
     /// Takes orders back that were let go of too early.
-    async fn read_back(&mut self, events: &[(LogRecord, Event)]) -> Result<(), ReplayError> {
-        let ids = events.iter().map(|(_, event)| event.order_id);
+    async fn read_back(&mut self, entries: &[Entry]) -> Result<(), ReplayError> {
+        let ids = entries.iter().filter_map(|entry| match entry {
+            Entry::Event(_, event) => Some(event.order_id),
+            Entry::Dead(_) => None,
+        });
         let wanted: HashSet<_> = ids
             .filter(|id| {
                 !self.held.contains_key(id) && self.let_go.contains(id.as_uuid().as_bytes())
@@ -206,23 +232,39 @@ impl Loader {
         Ok(())
     }
 
-    fn fold(&mut self, events: Vec<(LogRecord, Event)>) {
-        for (record, event) in events {
-            let held = self.held.remove(&event.order_id);
-            let (stored, was_moved, at) =
-                held.as_ref().map_or((false, false, record.position), |held| {
-                    (held.stored, held.moved, held.position)
-                });
-            let Step { order, row } = projection::step(held.map(|held| held.order), record, &event);
-            if let Some(order) = order {
-                let is_recorded = row.outcome.is_recorded();
-                let position = if is_recorded { row.position } else { at };
-                self.touched.push_back((order.id, order.version));
-                let moved = was_moved || is_recorded;
-                self.held.insert(order.id, Held { order, position, stored, moved });
+    fn fold(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Event(record, event) if self.parked.contains(&event.order_id) => {
+                    let order = self.held.get(&event.order_id).map(|held| &held.order);
+                    self.rows.history.push(projection::parked(order, record, &event));
+                }
+                Entry::Event(record, event) => self.step(record, &event),
+                Entry::Dead(letter) => {
+                    if letter.status != LetterStatus::Discarded {
+                        self.parked.extend(letter.parks);
+                    }
+                    self.rows.dead_letters.push(*letter);
+                }
             }
-            self.rows.history.push(row);
         }
+    }
+
+    fn step(&mut self, record: LogRecord, event: &Event) {
+        let held = self.held.remove(&event.order_id);
+        let (stored, was_moved, at) =
+            held.as_ref().map_or((false, false, record.position), |held| {
+                (held.stored, held.moved, held.position)
+            });
+        let Step { order, row } = projection::step(held.map(|held| held.order), record, event);
+        if let Some(order) = order {
+            let is_recorded = row.outcome.is_recorded();
+            let position = if is_recorded { row.position } else { at };
+            self.touched.push_back((order.id, order.version));
+            let moved = was_moved || is_recorded;
+            self.held.insert(order.id, Held { order, position, stored, moved });
+        }
+        self.rows.history.push(row);
     }
 
     /// Lets go of what is done, and of what was not touched for longest as long as there is too much.
@@ -270,10 +312,12 @@ impl Loader {
         if !snapshots.is_empty() {
             self.store.commit(&Commit { snapshots, ..Commit::default() }).await?;
         }
-        let Commit { partitions: _, snapshots, history, dead_letters } = &mut self.rows;
+        let Commit { snapshots, history, dead_letters, checkpoints, partitions: _, refolds: _ } =
+            &mut self.rows;
         snapshots.clear();
         history.clear();
         dead_letters.clear();
+        checkpoints.clear();
         Ok(())
     }
 }

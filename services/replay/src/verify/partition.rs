@@ -57,6 +57,7 @@ impl<'a> PartitionCheck<'a> {
                     Some(HistoryOutcome::Applied { .. }) => &mut found.counted.applied,
                     Some(HistoryOutcome::Rejected { .. }) => &mut found.counted.rejected,
                     Some(HistoryOutcome::Duplicate { .. }) => &mut found.counted.duplicates,
+                    Some(HistoryOutcome::Parked { .. }) => &mut found.counted.parked,
                     None => &mut found.counted.dead_letters,
                 } += 1;
                 accounts.compare(record, row.as_ref(), found);

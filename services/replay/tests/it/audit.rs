@@ -57,6 +57,7 @@ impl World {
             expected: Offset(from),
             next: Offset(until),
             announced: Offset::START,
+            digest: events::Digest::ZERO,
         };
         let commit = Commit { partitions: vec![step], ..Commit::default() };
         self.store.commit(&commit).await.unwrap();

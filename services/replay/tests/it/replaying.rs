@@ -25,6 +25,7 @@ fn parts(world: &World) -> Parts {
     Parts {
         log: world.log.clone(),
         live: world.store.clone(),
+        dead_letters: world.store.clone(),
         generations: world.store.clone(),
         clock: Arc::new(TestClock::default()),
     }
@@ -236,6 +237,7 @@ async fn what_is_not_as_the_log_says_does_not_become_live() {
         expected: Offset::START,
         next: Offset(3),
         announced: Offset::START,
+        digest: events::Digest::ZERO,
     };
     let skips = ports::Commit { partitions: vec![skips], ..ports::Commit::default() };
     beside.commit(&skips).await.unwrap();

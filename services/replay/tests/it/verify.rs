@@ -5,8 +5,8 @@ use codec::event_record;
 use events::{Event, EventBody, Order, OrderId, State};
 use ports::{
     Commit, Consumer, DeadLetter, DeadLetterReason, EventLog as _, HistoryOutcome, HistoryRow,
-    NewRecord, Offset, OrderDocument, OrderStore as _, Partition, PartitionCommit, Position,
-    SearchIndex as _, SnapshotRow, Topic, partition_for_key,
+    LetterStatus, NewRecord, Offset, OrderDocument, OrderStore as _, Partition, PartitionCommit,
+    Position, SearchIndex as _, SnapshotRow, Topic, partition_for_key,
 };
 use replay::{Ledger, Verification, verify};
 use testkit::sample;
@@ -138,6 +138,7 @@ async fn a_skipped_record_is_found() {
         expected: progress.next,
         next: progress.next.next(),
         announced: progress.announced,
+        digest: progress.digest,
     };
     let commit = Commit { partitions: vec![step], ..Commit::default() };
     world.store.commit(&commit).await.unwrap();
@@ -285,11 +286,12 @@ async fn what_was_not_understood_is_found_and_folded_by_a_rebuild() {
     let position = prepared.position;
     let not_understood = DeadLetter {
         consumer: Consumer::Projector,
-        topic: Topic::Events,
         record: older.record(captured.position).await,
         reason: DeadLetterReason::UnknownType,
         detail: "a type of the future".to_owned(),
         at: sample::at(9),
+        parks: None,
+        status: LetterStatus::Open,
     };
     let commit = Commit {
         partitions: vec![PartitionCommit {
@@ -297,10 +299,12 @@ async fn what_was_not_understood_is_found_and_folded_by_a_rebuild() {
             expected: Offset::START,
             next: position.offset.next(),
             announced: Offset::START,
+            digest: events::Digest::ZERO,
         }],
         snapshots: vec![SnapshotRow { bytes: codec::encode_snapshot(&order), order, position }],
         history: vec![placed, HistoryRow { version: 2, outcome, ..prepared }],
         dead_letters: vec![not_understood],
+        ..Commit::default()
     };
     older.store.commit(&commit).await.unwrap();
     let wrong = older.wrong().await;

@@ -83,6 +83,7 @@ impl World {
         let parts = projector::Parts {
             log: self.log.clone(),
             store: self.store.clone(),
+            dead_letters: self.store.clone(),
             clock: Arc::new(TestClock::default()),
             health: Health::default().reporter("projector"),
         };

@@ -187,11 +187,14 @@ impl SqliteCut {
                 let below = format!("{below} partitions stand below the live ones");
                 return Err(Error::Corrupt(below));
             }
+            // What was decided of a dead letter while the new one was built is decided there too, once it is live.
             sqlx::raw_sql(
                 "CREATE TEMP TABLE announced AS SELECT partition, announced_offset FROM main.progress;
                  DELETE FROM main.audits;
                  DELETE FROM main.progress;
                  INSERT INTO main.progress SELECT * FROM new.progress;
+                 DELETE FROM main.checkpoints;
+                 INSERT INTO main.checkpoints SELECT * FROM new.checkpoints;
                  UPDATE main.progress SET announced_offset = announced.announced_offset
                      FROM announced WHERE announced.partition = progress.partition;
                  DROP TABLE announced;
@@ -199,6 +202,13 @@ impl SqliteCut {
                  INSERT INTO main.order_history SELECT * FROM new.order_history;
                  DELETE FROM main.orders;
                  INSERT INTO main.orders SELECT * FROM new.orders;
+                 UPDATE new.dead_letters
+                     SET status = CASE live.status WHEN 'discarded' THEN 'discard' ELSE live.status END
+                     FROM main.dead_letters AS live
+                     WHERE new.dead_letters.status = 'open' AND live.status <> 'open'
+                       AND live.consumer = new.dead_letters.consumer AND live.topic = new.dead_letters.topic
+                       AND live.partition = new.dead_letters.partition
+                       AND live.\"offset\" = new.dead_letters.\"offset\";
                  DELETE FROM main.dead_letters WHERE consumer = 'projector';
                  INSERT INTO main.dead_letters SELECT * FROM new.dead_letters WHERE consumer = 'projector';
                  UPDATE main.generations SET stage = 'retired' WHERE stage = 'live';",

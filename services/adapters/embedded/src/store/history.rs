@@ -1,4 +1,4 @@
-//! The table `order_history`: one row a record, in the order of the log, never changed.
+//! The table `order_history`: one row a record, in the order of the log. Only what an order was parked for is written anew.
 
 use std::ops::Range;
 
@@ -46,6 +46,21 @@ fn push(mut values: Separated<'_, Sqlite, &'static str>, row: &HistoryRow) {
         .push_bind(database::micros(row.occurred_at))
         .push_bind(row.actor.clone())
         .push_bind(row.event.to_vec());
+}
+
+/// Puts rows in the place of those of the same records.
+pub(super) async fn replace(
+    connection: &mut SqliteConnection,
+    history: &[HistoryRow],
+) -> Result<(), Error> {
+    for row in history {
+        sqlx::query(r#"DELETE FROM order_history WHERE partition = $1 AND "offset" = $2"#)
+            .bind(i64::from(row.position.partition.0))
+            .bind(row.position.offset.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    store(connection, history).await
 }
 
 /// An order lies in one partition, so its offsets are its order.
@@ -136,6 +151,7 @@ fn outcome(row: &SqliteRow) -> Result<HistoryOutcome, Error> {
             recorded: row.try_get("recorded")?,
         }),
         ("duplicate", Some(state), None) => Ok(HistoryOutcome::Duplicate { state }),
+        ("parked", state, None) => Ok(HistoryOutcome::Parked { state }),
         _ => Err(Error::Corrupt(format!(
             "a history row says {name:?}, to state {to:?}, for reason {reason:?}"
         ))),

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use events::{EventId, OrderId, State};
 use ports::{
-    Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter, OrderStore, Partition,
-    Progress, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, HistoryRow, ListKey, LookedUp, Offset, OrderFilter,
+    OrderStore, Partition, Progress, StoreError, StoredSnapshot,
 };
 
 use super::{SqliteStore, dead_letters, history, look_up, progress, snapshots};
@@ -38,11 +38,26 @@ impl OrderStore for SqliteStore {
         snapshots::store(&mut transaction, &commit.snapshots).await?;
         history::store(&mut transaction, &commit.history).await?;
         dead_letters::store(&mut transaction, &commit.dead_letters).await?;
+        progress::pass(&mut transaction, &commit.checkpoints).await?;
+        for refold in &commit.refolds {
+            progress::announce_from(&mut transaction, refold.letter).await?;
+            history::replace(&mut transaction, &refold.history).await?;
+            dead_letters::decided(&mut transaction, refold).await?;
+        }
         Ok(transaction.commit().await.map_err(Error::from)?)
     }
 
     async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
         Ok(progress::announce(&self.database.writer, partition, announced).await?)
+    }
+
+    async fn checkpoints(
+        &self,
+        partition: Partition,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<Checkpoint>, StoreError> {
+        Ok(progress::checkpoints(&self.database.readers, partition, after, limit).await?)
     }
 
     async fn look_up(

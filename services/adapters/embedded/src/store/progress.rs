@@ -1,7 +1,7 @@
-//! The table `progress`: which partitions there are and how far each has come. It fences projectors.
+//! The tables `progress` and `checkpoints`: which partitions there are and how far each has come. It fences projectors.
 
 use events::FOLD_VERSION;
-use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
+use ports::{Checkpoint, CommitError, Offset, Partition, PartitionCommit, Position, Progress};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::database::{self, Error};
@@ -42,17 +42,18 @@ pub(super) async fn load(
     pool: &SqlitePool,
     partitions: &[Partition],
 ) -> Result<Vec<Progress>, Error> {
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT partition, next_offset, announced_offset FROM progress ORDER BY partition",
+    let rows: Vec<(i64, i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT partition, next_offset, announced_offset, digest FROM progress ORDER BY partition",
     )
     .fetch_all(pool)
     .await?;
     let mut progress = Vec::with_capacity(rows.len());
-    for (partition, next, announced) in rows {
+    for (partition, next, announced, digest) in rows {
         let partition = database::partition(partition)?;
         if partitions.is_empty() || partitions.contains(&partition) {
             let (next, announced) = (Offset(next), Offset(announced));
-            progress.push(Progress { partition, next, announced });
+            let digest = database::digest(&digest)?;
+            progress.push(Progress { partition, next, announced, digest });
         }
     }
     Ok(progress)
@@ -63,18 +64,20 @@ pub(super) async fn advance(
     connection: &mut SqliteConnection,
     steps: &[PartitionCommit],
 ) -> Result<(), CommitError> {
-    for PartitionCommit { partition, expected, next, announced } in steps.iter().copied() {
+    for PartitionCommit { partition, expected, next, announced, digest } in steps.iter().copied() {
         let found = next_offset(connection, partition).await?;
         if found != expected {
             return Err(CommitError::Fenced { partition, expected, found });
         }
         sqlx::query(
-            "UPDATE progress SET next_offset = $2, announced_offset = max(announced_offset, $3)
+            "UPDATE progress
+             SET next_offset = $2, announced_offset = max(announced_offset, $3), digest = $4
              WHERE partition = $1",
         )
         .bind(i64::from(partition.0))
         .bind(next.0)
         .bind(announced.0)
+        .bind(digest.as_bytes().as_slice())
         .execute(&mut *connection)
         .await
         .map_err(Error::from)?;
@@ -110,4 +113,56 @@ pub(super) async fn announce(
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// Takes back that the state changes from a record on are announced: a crash before they are announced anew must not
+/// lose them.
+pub(super) async fn announce_from(
+    connection: &mut SqliteConnection,
+    from: Position,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset > $2",
+    )
+    .bind(i64::from(from.partition.0))
+    .bind(from.offset.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn pass(
+    connection: &mut SqliteConnection,
+    checkpoints: &[Checkpoint],
+) -> Result<(), Error> {
+    for Checkpoint { partition, next, digest } in checkpoints {
+        sqlx::query("INSERT INTO checkpoints (partition, next_offset, digest) VALUES ($1, $2, $3)")
+            .bind(i64::from(partition.0))
+            .bind(next.0)
+            .bind(digest.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn checkpoints(
+    pool: &SqlitePool,
+    partition: Partition,
+    after: Offset,
+    limit: usize,
+) -> Result<Vec<Checkpoint>, Error> {
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT next_offset, digest FROM checkpoints WHERE partition = $1 AND next_offset > $2
+         ORDER BY next_offset LIMIT $3",
+    )
+    .bind(i64::from(partition.0))
+    .bind(after.0)
+    .bind(database::limit(limit))
+    .fetch_all(pool)
+    .await?;
+    let checkpoint = |(next, digest): (i64, Vec<u8>)| {
+        Ok(Checkpoint { partition, next: Offset(next), digest: database::digest(&digest)? })
+    };
+    rows.into_iter().map(checkpoint).collect()
 }

@@ -9,7 +9,7 @@ use super::unlimited;
 use crate::{columns, error::Error, orders, session::PostgresStore};
 
 /// What a generation consists of, besides its dead letters; first those that refer to others.
-const TABLES: [&str; 4] = ["audits", "progress", "orders", "order_history"];
+const TABLES: [&str; 5] = ["audits", "checkpoints", "progress", "orders", "order_history"];
 
 /// An open transaction that holds the live generation's progress. Its connection is closed when it is dropped.
 pub(super) struct PostgresCut {
@@ -54,10 +54,17 @@ impl PostgresCut {
         if below > 0 {
             return Err(Error::Corrupt(format!("{below} partitions stand below the live ones")));
         }
+        // What was decided of a dead letter while the new one was built is decided there too, once it is live.
         let mut script = format!(
-            "LOCK TABLE orders, order_history, audits IN ACCESS EXCLUSIVE MODE;
+            "LOCK TABLE orders, order_history, audits, checkpoints IN ACCESS EXCLUSIVE MODE;
              UPDATE {new_schema}.progress AS new SET announced_offset = live.announced_offset
                  FROM {live_schema}.progress AS live WHERE live.partition = new.partition;
+             UPDATE {new_schema}.dead_letters AS new
+                 SET status = CASE live.status WHEN 'discarded' THEN 'discard' ELSE live.status END
+                 FROM {live_schema}.dead_letters AS live
+                 WHERE new.status = 'open' AND live.status <> 'open'
+                   AND live.consumer = new.consumer AND live.topic = new.topic
+                   AND live.partition = new.partition AND live.\"offset\" = new.\"offset\";
              DELETE FROM {retired_schema}.dead_letters;
              INSERT INTO {retired_schema}.dead_letters
                  SELECT * FROM {live_schema}.dead_letters WHERE consumer = 'projector';

@@ -15,6 +15,7 @@ impl GenerationStore for PostgresStore {
                 copy(&mut transaction, statement, rows).await?;
             }
             dead_letters::store(&mut transaction, &rows.dead_letters).await?;
+            orders::pass(&mut transaction, &rows.checkpoints).await?;
             Ok::<(), Error>(transaction.commit().await?)
         };
         Ok(self.run(load).await?)

@@ -1,4 +1,4 @@
-//! The table `order_history`: one row a record, in the order of the log, never changed.
+//! The table `order_history`: one row a record, in the order of the log. Only what an order was parked for is written anew.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -124,6 +124,24 @@ pub(super) async fn store(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Puts rows in the place of those of the same records.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    history: &[HistoryRow],
+) -> Result<(), Error> {
+    let partitions = history.iter().map(|row| columns::partition(row.position.partition));
+    let offsets: Vec<_> = history.iter().map(|row| row.position.offset.0).collect();
+    sqlx::query(
+        r#"DELETE FROM order_history USING UNNEST($1::integer[], $2::bigint[]) AS place (partition, "offset")
+           WHERE order_history.partition = place.partition AND order_history."offset" = place."offset""#,
+    )
+    .bind(partitions.collect::<Vec<_>>())
+    .bind(offsets)
+    .execute(&mut *connection)
+    .await?;
+    store(connection, history).await
 }
 
 /// An order lies in one partition, so its offsets are its order.

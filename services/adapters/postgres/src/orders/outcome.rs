@@ -40,6 +40,7 @@ pub(super) fn outcome(row: &PgRow) -> Result<HistoryOutcome, Error> {
             recorded: row.try_get("recorded")?,
         }),
         ("duplicate", Some(state), None) => Ok(HistoryOutcome::Duplicate { state }),
+        ("parked", state, None) => Ok(HistoryOutcome::Parked { state }),
         _ => Err(Error::Corrupt(format!(
             "a history row says {name:?}, to state {to:?}, for reason {reason:?}"
         ))),

@@ -1,9 +1,9 @@
-//! The table `progress`: which partitions there are and how far each has come. It fences projectors.
+//! The tables `progress` and `checkpoints`: which partitions there are and how far each has come. It fences projectors.
 
 use std::collections::BTreeMap;
 
-use ports::{CommitError, Offset, Partition, PartitionCommit, Progress};
-use sqlx::{Connection as _, PgConnection, Row as _};
+use ports::{Checkpoint, CommitError, Offset, Partition, PartitionCommit, Position, Progress};
+use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{columns, error::Error};
 
@@ -63,7 +63,7 @@ pub(super) async fn load(
 ) -> Result<Vec<Progress>, Error> {
     let wanted: Vec<_> = partitions.iter().copied().map(columns::partition).collect();
     let rows = sqlx::query(
-        "SELECT partition, next_offset, announced_offset FROM progress
+        "SELECT partition, next_offset, announced_offset, digest FROM progress
          WHERE cardinality($1::integer[]) = 0 OR partition = ANY($1) ORDER BY partition",
     )
     .bind(wanted)
@@ -75,6 +75,7 @@ pub(super) async fn load(
                 partition: columns::partition_from(row)?,
                 next: Offset(row.try_get("next_offset")?),
                 announced: Offset(row.try_get("announced_offset")?),
+                digest: columns::digest(row)?,
             })
         })
         .collect()
@@ -124,17 +125,20 @@ async fn set(connection: &mut PgConnection, steps: &[PartitionCommit]) -> Result
     let partitions: Vec<_> = steps.iter().map(|step| columns::partition(step.partition)).collect();
     let next: Vec<_> = steps.iter().map(|step| step.next.0).collect();
     let announced: Vec<_> = steps.iter().map(|step| step.announced.0).collect();
+    let digests: Vec<_> = steps.iter().map(|step| step.digest.as_bytes().as_slice()).collect();
     sqlx::query(
         "UPDATE progress SET
              next_offset = step.next_offset,
-             announced_offset = greatest(progress.announced_offset, step.announced_offset)
-         FROM UNNEST($1::integer[], $2::bigint[], $3::bigint[])
-             AS step (partition, next_offset, announced_offset)
+             announced_offset = greatest(progress.announced_offset, step.announced_offset),
+             digest = step.digest
+         FROM UNNEST($1::integer[], $2::bigint[], $3::bigint[], $4::bytea[])
+             AS step (partition, next_offset, announced_offset, digest)
          WHERE progress.partition = step.partition",
     )
     .bind(partitions)
     .bind(next)
     .bind(announced)
+    .bind(digests)
     .execute(connection)
     .await?;
     Ok(())
@@ -153,4 +157,58 @@ pub(super) async fn announce(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Takes back that the state changes from a record on are announced: a crash before they are announced anew must not
+/// lose them.
+pub(super) async fn announce_from(
+    connection: &mut PgConnection,
+    from: Position,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset > $2",
+    )
+    .bind(columns::partition(from.partition))
+    .bind(from.offset.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Few at a time: one in thousands of records.
+pub(super) async fn pass(
+    connection: &mut PgConnection,
+    checkpoints: &[Checkpoint],
+) -> Result<(), Error> {
+    for Checkpoint { partition, next, digest } in checkpoints {
+        sqlx::query("INSERT INTO checkpoints (partition, next_offset, digest) VALUES ($1, $2, $3)")
+            .bind(columns::partition(*partition))
+            .bind(next.0)
+            .bind(digest.as_bytes().as_slice())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn checkpoints(
+    connection: &mut PgConnection,
+    partition: Partition,
+    after: Offset,
+    limit: usize,
+) -> Result<Vec<Checkpoint>, Error> {
+    let rows = sqlx::query(
+        "SELECT next_offset, digest FROM checkpoints WHERE partition = $1 AND next_offset > $2
+         ORDER BY next_offset LIMIT $3",
+    )
+    .bind(columns::partition(partition))
+    .bind(after.0)
+    .bind(columns::limit(limit))
+    .fetch_all(connection)
+    .await?;
+    let checkpoint = |row: &PgRow| {
+        let next = Offset(row.try_get("next_offset")?);
+        Ok(Checkpoint { partition, next, digest: columns::digest(row)? })
+    };
+    rows.iter().map(checkpoint).collect()
 }

@@ -1,0 +1,174 @@
+//! A batch of records, from their bytes to a commit.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use events::{Event, Order, OrderId};
+use ports::{
+    Checkpoint, Commit, DeadLetter, HistoryRow, LetterStatus, LogRecord, NewRecord, Partition,
+    PartitionCommit, Position, Progress, SnapshotRow,
+};
+
+use crate::{Chain, Step, announcement, decode, parked, step};
+
+/// Records on their way to a commit: each one decoded, or given up with its reason.
+pub struct Projection {
+    entries: Vec<Entry>,
+}
+
+enum Entry {
+    Event(LogRecord, Event),
+    Dead(Box<DeadLetter>),
+}
+
+/// What the store knows of the orders of a batch.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// As they stand.
+    pub snapshots: HashMap<OrderId, Order>,
+    /// Those that wait for a decision on a dead letter.
+    pub parked: HashSet<OrderId>,
+}
+
+/// What a batch of records changes.
+pub struct Projected {
+    /// To be stored, all or nothing.
+    pub commit: Commit,
+    /// To be announced once it is stored, in order per order.
+    pub announcements: Vec<NewRecord>,
+    /// How many events of this batch were rejected though they were facts.
+    pub anomalies: u64,
+}
+
+impl Projection {
+    /// Decodes records of `orders.events`, which has `partitions` partitions. What can't be read becomes a dead letter
+    /// given up at `now`, never an error (promise 10); it parks no order if `discarded` says that someone decided so.
+    #[must_use]
+    pub fn decode(
+        records: Vec<LogRecord>,
+        partitions: u32,
+        now: DateTime<Utc>,
+        discarded: &HashSet<Position>,
+    ) -> Self {
+        let entry = |record| match decode(record, partitions, now) {
+            Ok((record, event)) => Entry::Event(record, event),
+            Err(mut dead_letter) => {
+                if discarded.contains(&dead_letter.record.position) {
+                    dead_letter.status = LetterStatus::Discarded;
+                }
+                Entry::Dead(dead_letter)
+            }
+        };
+        Self { entries: records.into_iter().map(entry).collect() }
+    }
+
+    /// The orders that the fold must know, each once.
+    #[must_use]
+    pub fn orders(&self) -> Vec<OrderId> {
+        let order = |entry: &Entry| match entry {
+            Entry::Event(_, event) => Some(event.order_id),
+            Entry::Dead(_) => None,
+        };
+        let mut orders: Vec<_> = self.entries.iter().filter_map(order).collect();
+        orders.sort_unstable();
+        orders.dedup();
+        orders
+    }
+
+    /// Folds every event, in log order, into what is known of [`Self::orders`].
+    #[must_use]
+    pub fn fold(self, known: Known, progress: &BTreeMap<Partition, Progress>) -> Projected {
+        let mut fold = Fold { known, ..Fold::default() };
+        for entry in self.entries {
+            match entry {
+                Entry::Event(record, event) => {
+                    fold.passes(&record, progress);
+                    fold.event(record, &event);
+                }
+                Entry::Dead(letter) => {
+                    fold.passes(&letter.record, progress);
+                    fold.dead_letter(*letter);
+                }
+            }
+        }
+        fold.finish()
+    }
+}
+
+/// A fold on its way through a batch.
+#[derive(Default)]
+struct Fold {
+    known: Known,
+    partitions: BTreeMap<Partition, (PartitionCommit, Chain)>,
+    touched: BTreeMap<OrderId, Position>,
+    history: Vec<HistoryRow>,
+    dead_letters: Vec<DeadLetter>,
+    checkpoints: Vec<Checkpoint>,
+    announcements: Vec<NewRecord>,
+    anomalies: u64,
+}
+
+impl Fold {
+    fn passes(&mut self, record: &LogRecord, progress: &BTreeMap<Partition, Progress>) {
+        let partition = record.position.partition;
+        let Some(Progress { next: expected, announced, digest, .. }) =
+            progress.get(&partition).copied()
+        else {
+            return;
+        };
+        let (step, chain) = self.partitions.entry(partition).or_insert_with(|| {
+            let step = PartitionCommit { partition, expected, next: expected, announced, digest };
+            (step, Chain::at(partition, expected, digest))
+        });
+        self.checkpoints.extend(chain.add(record));
+        step.next = record.position.offset.next();
+        step.digest = chain.digest();
+    }
+
+    fn event(&mut self, record: LogRecord, event: &Event) {
+        let Known { snapshots, parked: waiting } = &mut self.known;
+        if waiting.contains(&event.order_id) {
+            self.history.push(parked(snapshots.get(&event.order_id), record, event));
+            return;
+        }
+        let before = snapshots.remove(&event.order_id);
+        let anomalies_before = before.as_ref().map_or(0, |order| order.anomalies);
+        let Step { order, row } = step(before, record, event);
+        if let Some(order) = order {
+            if row.outcome.is_recorded() {
+                self.announcements.extend(announcement(&order, event, row.outcome, row.position));
+                self.anomalies += u64::from(order.anomalies.saturating_sub(anomalies_before));
+                self.touched.insert(order.id, row.position);
+            }
+            snapshots.insert(order.id, order);
+        }
+        self.history.push(row);
+    }
+
+    fn dead_letter(&mut self, letter: DeadLetter) {
+        if letter.status != LetterStatus::Discarded {
+            self.known.parked.extend(letter.parks);
+        }
+        self.dead_letters.push(letter);
+    }
+
+    fn finish(self) -> Projected {
+        let Self { mut known, touched, history, dead_letters, checkpoints, .. } = self;
+        let snapshots = touched
+            .into_iter()
+            .filter_map(|(id, position)| Some((known.snapshots.remove(&id)?, position)))
+            .map(|(order, position)| SnapshotRow {
+                bytes: codec::encode_snapshot(&order),
+                order,
+                position,
+            })
+            .collect();
+        let partitions = self.partitions.into_values().map(|(step, _)| step).collect();
+        let refolds = Vec::new();
+        Projected {
+            commit: Commit { partitions, snapshots, history, dead_letters, checkpoints, refolds },
+            announcements: self.announcements,
+            anomalies: self.anomalies,
+        }
+    }
+}
