@@ -49,14 +49,13 @@ impl System {
             Arc::new(SqliteLog::open(&data.path().join("log.db")).await.unwrap());
         let topics = TopicSettings { partitions: Some(3), replication: None };
         inner.prepare(topics).await.unwrap();
-        let state: Arc<dyn OrderStore> =
-            Arc::new(SqliteStore::open(&data.path().join("state.db")).await.unwrap());
+        let state = Arc::new(SqliteStore::open(&data.path().join("state.db")).await.unwrap());
         state.prepare().await.unwrap();
         state.bind_partitions(3).await.unwrap();
         let index = Arc::new(SqliteSearch::open(&data.path().join("search.db")).await.unwrap());
         index.prepare().await.unwrap();
         let log = Arc::new(FaultyLog::new(Arc::clone(&inner)));
-        let store = Arc::new(FaultyStore::new(Arc::clone(&state)));
+        let store = Arc::new(FaultyStore::new(Arc::<SqliteStore>::clone(&state)));
         let (clock, health) = (Arc::new(TestClock::default()), Health::default());
 
         let stop_projector = CancellationToken::new();
