@@ -16,6 +16,7 @@ mod faulty_log;
 mod faulty_store;
 mod handover;
 mod oracle;
+mod parking;
 mod rival;
 mod story;
 mod sweeps;
