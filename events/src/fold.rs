@@ -33,7 +33,7 @@ pub enum Outcome {
 }
 
 /// Why the state machine rejected an event. Where several apply, the first in this order is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// The order's first event must be `OrderPlaced`.
     UnknownOrder,

@@ -22,7 +22,7 @@ use ports::{Clock, Consumer, DeadLetters, DeliveryStore, EventLog, Mailer, Repor
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::Error;
-pub use notice::message_id;
+pub use notice::{mail_about, message_id};
 pub use render::{RenderError, Renderer};
 
 /// What the mailer works with.

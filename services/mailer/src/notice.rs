@@ -15,6 +15,12 @@ pub(crate) fn delivery_key(change: &StateChange) -> Option<DeliveryKey> {
     })
 }
 
+/// The template of the mail about an order that came from one state into another; `None` if no mail is written about it.
+#[must_use]
+pub fn mail_about(from: Option<State>, to: State) -> Option<&'static str> {
+    (from != Some(to)).then_some(template_name(to))
+}
+
 /// The Message-ID, without angle brackets, of the mail about a change: the same whoever sends it, and whenever.
 /// `None` if no mail is written about it.
 #[must_use]

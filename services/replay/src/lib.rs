@@ -1,10 +1,12 @@
 //! The log folded again from its start: to compare it with what is stored, and to build what is stored anew.
 
 mod audit;
+mod diff;
 mod rebuild;
 mod verify;
 
 pub use audit::Auditor;
+pub use diff::{Diff, EXAMPLES_MAX, Example, MailOf, Parting, Standing, diff};
 pub use rebuild::{
     PartitionReport, Parts, Phase, Plan, ReplayError, Replayed, Report, Source, Until, Watch,
     replay,

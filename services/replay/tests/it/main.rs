@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod differing;
 mod replaying;
 mod verify;
 mod world;

@@ -21,7 +21,7 @@ use crate::world::{PARTITIONS, World, lives};
 
 const ALL: Plan = Plan { source: Source::Log, until: Until::Now, swap: true };
 
-fn parts(world: &World) -> Parts {
+pub(crate) fn parts(world: &World) -> Parts {
     Parts {
         log: world.log.clone(),
         live: world.store.clone(),
@@ -31,7 +31,7 @@ fn parts(world: &World) -> Parts {
     }
 }
 
-fn unwatched() -> Watch {
+pub(crate) fn unwatched() -> Watch {
     Arc::new(|_: &Report| {})
 }
 

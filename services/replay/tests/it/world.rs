@@ -112,6 +112,14 @@ impl World {
         self.store.commit(&commit).await.unwrap();
     }
 
+    /// As if another fold had made another order of the same records.
+    pub(crate) async fn store_as(&self, order: &Order) {
+        let hex: String =
+            codec::encode_snapshot(order).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = order.id;
+        self.sql(&format!("UPDATE orders SET snapshot = x'{hex}' WHERE order_id = '{id}'")).await;
+    }
+
     pub(crate) async fn verify(&self) -> (Verification, Vec<Difference>) {
         let ledger = Ledger {
             log: self.log.as_ref(),
