@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use events::OrderId;
+use futures::StreamExt as _;
 use ports::Topic;
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
 };
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolCopyExt as _};
 use testkit::{sample, servers};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -108,6 +109,99 @@ pub(crate) async fn fill(installation: &Installation, orders: usize) -> Result<(
         producer.flush(Duration::from_secs(120))
     };
     Ok(tokio::task::spawn_blocking(fill).await??)
+}
+
+/// Fills `orders.events` with orders as a shop has them: each goes from its placing to its end while a few thousand others
+/// are on their way, and one in twenty is never completed.
+pub(crate) async fn fill_with_lives(
+    installation: &Installation,
+    orders: usize,
+) -> Result<(), Failure> {
+    /// Orders between two steps of one.
+    const APART: usize = 2_000;
+    const STEPS: usize = 5;
+    let topic = installation.topic(Topic::Events);
+    let fill = move || {
+        let producer = producer()?;
+        for newest in 0..orders + APART * STEPS {
+            for step in 0..STEPS {
+                let Some(n) = newest.checked_sub(step * APART).filter(|n| *n < orders) else {
+                    continue;
+                };
+                let id = sample::order_id(n as u64);
+                let event = match (step, n % 20) {
+                    (0, _) => sample::placed(id),
+                    (1, 0) => sample::captured(id),
+                    (1, _) | (2, 0) => sample::preparation_started(id),
+                    (2, _) | (3, 0) => sample::shipped(id),
+                    (3, _) | (_, 0) => sample::delivered(id),
+                    (_, _) => sample::completed(id),
+                };
+                send(&producer, &topic, &id.to_string(), &codec::encode_event(&event))?;
+            }
+        }
+        producer.flush(Duration::from_secs(600))
+    };
+    Ok(tokio::task::spawn_blocking(fill).await??)
+}
+
+/// Rows in memory at once, for each connection.
+const COPIED_AT_ONCE: i64 = 200_000;
+
+/// Events per second that Postgres takes by COPY alone: history rows and snapshots of a generation into tables like its
+/// own, but without the indexes that the product makes afterwards; as many connections as the product loads with.
+pub(crate) async fn copied(installation: &Installation, generation: u32) -> Result<f64, Failure> {
+    let from = format!("{}_g{generation}", installation.name());
+    let to = servers::unique("bare");
+    let pool = PgPool::connect(&servers::postgres()).await?;
+    let create = format!(
+        "CREATE SCHEMA {to};
+         CREATE TABLE {to}.orders (LIKE {from}.orders INCLUDING ALL EXCLUDING INDEXES, PRIMARY KEY (order_id));
+         CREATE TABLE {to}.order_history (LIKE {from}.order_history INCLUDING ALL EXCLUDING INDEXES,
+                                          PRIMARY KEY (partition, \"offset\"))"
+    );
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&pool).await?;
+    let mut rows = Vec::new();
+    for partition in 0..4 {
+        let mut connection = pool.acquire().await?;
+        let mut of = Vec::new();
+        for (table, limit) in [("order_history", COPIED_AT_ONCE), ("orders", COPIED_AT_ONCE / 5)] {
+            let out = format!(
+                "COPY (SELECT * FROM {from}.{table} WHERE partition = {partition} LIMIT {limit})
+                 TO STDOUT (FORMAT binary)"
+            );
+            let mut stream = connection.copy_out_raw(&out).await?;
+            let mut bytes = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                bytes.extend_from_slice(&chunk?);
+            }
+            of.push((table, bytes));
+        }
+        rows.push(of);
+    }
+    let start = Instant::now();
+    let mut copying = JoinSet::new();
+    for of in rows {
+        let (pool, to) = (pool.clone(), to.clone());
+        copying.spawn(async move {
+            let mut events = 0;
+            for (table, bytes) in of {
+                let into = format!("COPY {to}.{table} FROM STDIN (FORMAT binary)");
+                let mut copy = pool.copy_in_raw(&into).await?;
+                copy.send(bytes).await?;
+                let copied = copy.finish().await?;
+                events += if table == "order_history" { copied } else { 0 };
+            }
+            Ok::<_, sqlx::Error>(events)
+        });
+    }
+    let mut events = 0;
+    while let Some(copied) = copying.join_next().await {
+        events += copied??;
+    }
+    let elapsed = start.elapsed();
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {to} CASCADE"))).execute(&pool).await?;
+    Ok(rate(usize::try_from(events)?, elapsed))
 }
 
 fn step_of(id: OrderId, step: u8) -> events::Event {

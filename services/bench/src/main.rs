@@ -7,6 +7,7 @@ mod folded;
 mod limits;
 mod placed;
 mod read;
+mod replayed;
 mod setup;
 
 use std::{error::Error, io::Write as _, time::Duration};
@@ -33,7 +34,7 @@ struct Args {
     /// How many watch while orders are placed
     #[arg(long, default_value_t = 1_000)]
     watchers: usize,
-    /// How many orders of five events each are folded
+    /// How many orders of five events each are folded, and replayed
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
 }
@@ -46,6 +47,8 @@ enum Measure {
     Streamed,
     /// Events, five an order, from Kafka into Postgres
     Folded,
+    /// The same events again, from Kafka into another generation in Postgres
+    Replayed,
     /// `GetOrder`, from Postgres
     Got,
     /// `PlaceOrder`, folded, while others watch
@@ -79,6 +82,9 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted(Measure::Folded) {
         rows.push(folded::folded(args.orders).await?);
+    }
+    if wanted(Measure::Replayed) {
+        rows.extend(replayed::replayed(args.orders).await?);
     }
     if wanted(Measure::Got) || wanted(Measure::Watched) {
         let server = setup::Server::start().await?;

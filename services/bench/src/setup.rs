@@ -49,6 +49,11 @@ impl Installation {
         Ok(Self { name, log: Arc::new(log), store: Arc::new(store) })
     }
 
+    /// What its topics, its schema and its indices begin with.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The topic's full name.
     pub(crate) fn topic(&self, topic: Topic) -> String {
         format!("{}.{}", self.name, topic.name())

@@ -11,6 +11,9 @@ impl GenerationStore for PostgresStore {
     async fn load_rows(&self, rows: &Commit) -> Result<(), StoreError> {
         let load = async |connection: &mut PgConnection| {
             let mut transaction = connection.begin().await?;
+            // A crash of the server takes the whole generation with it, for it is loading still: no need to wait for its
+            // disk. What says that it has loaded is written through, and everything before it.
+            sqlx::raw_sql("SET LOCAL synchronous_commit = off").execute(&mut *transaction).await?;
             for (statement, rows) in orders::copies(rows) {
                 copy(&mut transaction, statement, rows).await?;
             }
@@ -22,33 +25,45 @@ impl GenerationStore for PostgresStore {
     }
 
     async fn finish_loading(&self) -> Result<(), StoreError> {
-        // An index over all orders may take longer than an answer.
-        let mut connection = self.connection_to_close().await?;
-        let finish = async {
-            unlimited(&mut connection).await?;
-            let indexes: Vec<String> =
-                sqlx::query_scalar("SELECT indexdef FROM indexes_set_aside ORDER BY indexdef")
-                    .fetch_all(&mut *connection)
-                    .await?;
-            for index in indexes {
-                sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut *connection).await?;
-            }
-            let rest = "ANALYZE orders; ANALYZE order_history; DROP TABLE indexes_set_aside";
-            sqlx::raw_sql(rest).execute(&mut *connection).await?;
-            Ok::<(), Error>(())
+        let set_aside = async |connection: &mut PgConnection| {
+            let indexes = "SELECT tablename, indexdef FROM indexes_set_aside ORDER BY indexdef";
+            Ok::<Vec<(String, String)>, Error>(sqlx::query_as(indexes).fetch_all(connection).await?)
         };
-        Ok(finish.await?)
+        let (of_history, of_orders): (Vec<_>, Vec<_>) =
+            self.run(set_aside).await?.into_iter().partition(|(table, _)| table == "order_history");
+        // Side by side: one of the history takes about as long as all of the orders.
+        tokio::try_join!(self.index("order_history", of_history), self.index("orders", of_orders))?;
+        let drop = "DROP TABLE indexes_set_aside";
+        Ok(self.change(sqlx::query(drop)).await?)
     }
 }
 
 impl PostgresStore {
+    /// Makes the indexes of a table that were set aside.
+    async fn index(
+        &self,
+        table: &'static str,
+        indexes: Vec<(String, String)>,
+    ) -> Result<(), Error> {
+        // An index over all orders may take longer than an answer, and is sorted in memory if there is some.
+        let mut connection = self.connection_to_close().await?;
+        unlimited(&mut connection).await?;
+        let memory = "SET maintenance_work_mem = '256MB'";
+        sqlx::raw_sql(memory).execute(&mut *connection).await?;
+        for (_, index) in indexes {
+            sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut *connection).await?;
+        }
+        sqlx::raw_sql(AssertSqlSafe(format!("ANALYZE {table}"))).execute(&mut *connection).await?;
+        Ok(())
+    }
+
     /// Drops the indexes that no loading needs, and writes down how to make them again.
     pub(super) async fn set_indexes_aside(&self) -> Result<(), Error> {
         self.run(async |connection| {
             let mut transaction = connection.begin().await?;
             sqlx::query(
                 "CREATE TABLE indexes_set_aside AS
-                 SELECT indexname, indexdef FROM pg_indexes
+                 SELECT tablename, indexname, indexdef FROM pg_indexes
                  WHERE schemaname = current_schema() AND tablename IN ('orders', 'order_history')
                    AND indexname NOT IN (SELECT conname FROM pg_constraint)",
             )
