@@ -22,7 +22,7 @@ pub(crate) async fn folded(orders: usize) -> Result<Row, Failure> {
         what: format!("{} events folded into Postgres", orders * 5),
         per_second: rate(orders * 5, elapsed),
         latency: None,
-        limit: "the same rows, upserted by UNNEST",
+        limit: "the same rows, upserted by UNNEST".to_owned(),
         limit_per_second: bare,
     })
 }

@@ -49,6 +49,8 @@ enum Measure {
     Folded,
     /// The same events again, from Kafka into another generation in Postgres
     Replayed,
+    /// `PlaceOrder`, while the log is replayed
+    Beside,
     /// `GetOrder`, from Postgres
     Got,
     /// `PlaceOrder`, folded, while others watch
@@ -60,7 +62,7 @@ struct Row {
     what: String,
     per_second: f64,
     latency: Option<placed::Latency>,
-    limit: &'static str,
+    limit: String,
     limit_per_second: f64,
 }
 
@@ -85,6 +87,9 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted(Measure::Replayed) {
         rows.extend(replayed::replayed(args.orders).await?);
+    }
+    if wanted(Measure::Beside) {
+        rows.push(replayed::beside(args.orders, duration).await?);
     }
     if wanted(Measure::Got) || wanted(Measure::Watched) {
         let server = setup::Server::start().await?;
@@ -116,7 +121,7 @@ fn report(rows: &[Row]) -> Result<(), Failure> {
             row.what.clone(),
             format!("{:.0}", row.per_second),
             row.latency.map_or_else(String::new, |l| format!("{:.1} / {:.1}", l.p50_ms, l.p99_ms)),
-            row.limit.to_owned(),
+            row.limit.clone(),
             format!("{:.0}", row.limit_per_second),
             format!("{:.2}", row.per_second / row.limit_per_second),
         ]);

@@ -51,7 +51,7 @@ pub(crate) async fn unary(
         what: format!("PlaceOrder, {callers} calls under way"),
         per_second,
         latency,
-        limit: "unary calls that do nothing",
+        limit: "unary calls that do nothing".to_owned(),
         limit_per_second: bare,
     })
 }
@@ -82,6 +82,32 @@ pub(crate) async fn place(
         micros.extend(ended??);
     }
     Ok((rate(micros.len(), start.elapsed()), Latency::of(micros)))
+}
+
+/// Calls at a steady pace, each timed from when it was due, so that one that is late does not hide those after it.
+pub(crate) async fn paced(
+    server: &Server,
+    per_second: u32,
+    duration: Duration,
+) -> Result<Latency, Failure> {
+    let channels = connect(server).await?;
+    let start = tokio::time::Instant::now();
+    let mut running = JoinSet::new();
+    let calls = duration.as_secs() * u64::from(per_second);
+    for (number, call) in (0..calls).enumerate() {
+        let due = start + Duration::from_secs(1) * u32::try_from(call)? / per_second;
+        let mut client = OrderLedgerClient::new(pick(&channels, number));
+        tokio::time::sleep_until(due).await;
+        running.spawn(async move {
+            client.place_order(order(number)).await?;
+            Ok::<_, tonic::Status>(u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX))
+        });
+    }
+    let mut micros = Vec::new();
+    while let Some(ended) = running.join_next().await {
+        micros.push(ended??);
+    }
+    Latency::of(micros).ok_or_else(|| "no call was made".into())
 }
 
 /// Bulk streams, beside bare production of the same records.
@@ -119,7 +145,7 @@ pub(crate) async fn streamed(
         what: format!("PlaceOrders, {streams} streams"),
         per_second: rate(placed, start.elapsed()),
         latency: None,
-        limit: "the same records, produced",
+        limit: "the same records, produced".to_owned(),
         limit_per_second: bare,
     })
 }

@@ -59,7 +59,7 @@ pub(crate) async fn got(
         what: format!("GetOrder, {callers} calls under way"),
         per_second: rate(micros.len(), start.elapsed()),
         latency: placed::Latency::of(micros),
-        limit: "unary calls that do nothing",
+        limit: "unary calls that do nothing".to_owned(),
         limit_per_second: bare,
     })
 }
@@ -110,7 +110,7 @@ pub(crate) async fn watched(
         what: format!("PlaceOrder and its fold, {watchers} watchers, {seen} changes shown"),
         per_second: watched,
         latency,
-        limit: "the same, no one watching, before and after",
+        limit: "the same, no one watching, before and after".to_owned(),
         limit_per_second: f64::midpoint(before, after),
     })
 }

@@ -1,7 +1,10 @@
 //! The log folded again from its start, into Postgres.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,8 +13,8 @@ use ports::Generations as _;
 use replay::{Parts, Phase, Plan, Report, Source, Until, Watch, replay};
 
 use crate::{
-    Failure, Row, limits,
-    setup::{Installation, clock, rate},
+    Failure, Row, limits, placed,
+    setup::{Installation, Projecting, Server, caught_up, clock, rate},
 };
 
 const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false };
@@ -35,16 +38,16 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
     let copied = limits::copied(&installation, replayed.generation).await?;
     installation.store.remove(replayed.generation).await?;
     installation.remove().await?;
-    let row = |what: &str, took: Duration, limit, limit_per_second| Row {
+    let row = |what: &str, took: Duration| Row {
         what: format!("{} events {what}", orders * 5),
         per_second: rate(orders * 5, took),
         latency: None,
-        limit,
-        limit_per_second,
+        limit: "the same rows, by COPY alone".to_owned(),
+        limit_per_second: copied,
     };
     Ok(vec![
-        row("replayed into Postgres", verifying - loading, "the same rows, by COPY alone", copied),
-        row("replayed and verified", ended - loading, "the same rows, by COPY alone", copied),
+        row("replayed into Postgres", verifying - loading),
+        row("replayed and verified", ended - loading),
     ])
 }
 
@@ -65,5 +68,46 @@ fn noting(phases: &Phases) -> Watch {
         if phases.last().is_none_or(|(phase, _)| *phase != report.phase) {
             phases.push((report.phase, Instant::now()));
         }
+    })
+}
+
+/// Orders a second that customers place meanwhile.
+const PACE: u32 = 500;
+
+/// `PlaceOrder` at a steady pace, every order folded, while a replay of `orders` runs again and again beside it, and with
+/// nothing beside it: what customers feel of a replay.
+pub(crate) async fn beside(orders: usize, duration: Duration) -> Result<Row, Failure> {
+    let server = Server::start().await?;
+    let projecting = Projecting::start(&server.installation);
+    limits::fill_with_lives(&server.installation, orders).await?;
+    caught_up(&server.installation).await?;
+    let alone = placed::paced(&server, PACE, duration).await?;
+    let parts = parts(&server.installation);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    // In threads of its own, as it would be in a process of its own.
+    let replaying = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            while !stopped.load(Ordering::Relaxed) {
+                let kept = replay(&parts, &KEPT, Arc::new(|_: &Report| {})).await?;
+                parts.generations.remove(kept.generation).await?;
+            }
+            Ok::<_, Failure>(())
+        })
+    });
+    let beside = placed::paced(&server, PACE, duration).await?;
+    stop.store(true, Ordering::Relaxed);
+    tokio::task::spawn_blocking(move || replaying.join())
+        .await?
+        .map_err(|_| "the replay panicked")??;
+    projecting.stop().await?;
+    server.stop().await?;
+    Ok(Row {
+        what: format!("PlaceOrder, {PACE} a second, beside a replay of {} events", orders * 5),
+        per_second: f64::from(PACE),
+        latency: Some(beside),
+        limit: format!("without it: {:.1} / {:.1} ms", alone.p50_ms, alone.p99_ms),
+        limit_per_second: f64::from(PACE),
     })
 }

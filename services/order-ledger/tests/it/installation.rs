@@ -107,13 +107,28 @@ impl Installation {
         PgPool::connect(&self.postgres).await.unwrap()
     }
 
-    /// Removes what the test left on the servers.
+    /// Removes what the test left on the servers, every generation of it.
     pub(crate) async fn remove(self) {
         let pool = self.pool().await;
-        let drop_schema = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(drop_schema)).execute(&pool).await.unwrap();
-        let index = format!("{}/{}-g1?ignore_unavailable=true", self.elasticsearch, self.index());
-        reqwest::Client::new().delete(index).send().await.unwrap().error_for_status().unwrap();
+        let schemas: Vec<String> = sqlx::query_scalar(
+            "SELECT nspname FROM pg_namespace WHERE nspname ~ ('^' || $1 || '(_g[0-9]+)?$')",
+        )
+        .bind(self.schema())
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        for schema in schemas {
+            let drop_schema = format!("DROP SCHEMA {schema} CASCADE");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(drop_schema)).execute(&pool).await.unwrap();
+        }
+        let http = reqwest::Client::new();
+        let pattern = format!("{}/{}-g*", self.elasticsearch, self.index());
+        let indices = http.get(pattern).send().await.unwrap().error_for_status().unwrap();
+        let indices: serde_json::Value = indices.json().await.unwrap();
+        for index in indices.as_object().unwrap().keys() {
+            let index = format!("{}/{index}", self.elasticsearch);
+            http.delete(index).send().await.unwrap().error_for_status().unwrap();
+        }
         crate::oracle::delete_topics(&self).await;
     }
 }
