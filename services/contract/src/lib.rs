@@ -23,6 +23,7 @@ pub mod event_log;
 pub mod generations;
 pub mod mailer;
 pub mod order_store;
+pub mod search_generations;
 pub mod search_index;
 pub mod timer_store;
 

@@ -49,7 +49,7 @@ macro_rules! search_index {
 }
 
 /// The n-th sample order in a state and version of the case's choice.
-fn document(n: u64, version: u64, state: State) -> OrderDocument {
+pub(crate) fn document(n: u64, version: u64, state: State) -> OrderDocument {
     let order = folded(&[placed(order_id(n))]);
     OrderDocument { version, state: state.name(), ..OrderDocument::from(&order) }
 }
@@ -58,12 +58,12 @@ async fn upsert(index: &dyn SearchIndex, documents: &[OrderDocument]) -> Vec<Ind
     index.upsert(documents).await.unwrap()
 }
 
-async fn version(index: &dyn SearchIndex, n: u64) -> Option<u64> {
+pub(crate) async fn version(index: &dyn SearchIndex, n: u64) -> Option<u64> {
     index.versions(&[order_id(n)]).await.unwrap().remove(&order_id(n))
 }
 
 /// In the order of the states, states of no order left out.
-async fn counts(index: &dyn SearchIndex) -> Vec<(State, u64)> {
+pub(crate) async fn counts(index: &dyn SearchIndex) -> Vec<(State, u64)> {
     let mut counts = index.count_by_state().await.unwrap();
     counts.retain(|(_, count)| *count > 0);
     counts.sort_unstable();

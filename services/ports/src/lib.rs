@@ -37,8 +37,9 @@ pub use mail::{Mail, MailError, Mailer};
 pub use murmur2::partition_for_key;
 pub use retry::{Backoff, retry_until_ok};
 pub use search::{
-    CustomerDocument, Documents, Found, IndexOutcome, LineDocument, OrderDocument, OrderHit,
-    ParcelDocument, PaymentDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
+    CustomerDocument, Documents, Found, IndexOutcome, LineDocument, NewIndex, OrderDocument,
+    OrderHit, ParcelDocument, PaymentDocument, SearchError, SearchGenerations, SearchIndex,
+    SearchKey, SearchQuery,
 };
 pub use store::{
     Checkpoint, Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter,

@@ -267,10 +267,11 @@ pub struct SearchKey {
 /// Documents as they are indexed.
 pub type Documents = BTreeMap<OrderId, serde_json::Value>;
 
-/// Holds one document an order.
+/// Holds one document an order. While another index takes its place ([`SearchGenerations`]), what is written is not seen for
+/// a moment.
 #[async_trait]
 pub trait SearchIndex: Send + Sync {
-    /// Creates templates, index and alias if they are missing. Idempotent.
+    /// Creates templates, index and aliases if they are missing. Idempotent.
     async fn prepare(&self) -> Result<(), SearchError>;
 
     /// Writes documents; each replaces only an older version of its order (promise 6). One outcome a document, in
@@ -298,4 +299,39 @@ pub trait SearchIndex: Send + Sync {
 
     /// Whether the index answers.
     async fn ping(&self) -> Result<(), SearchError>;
+}
+
+/// How an index is built anew beside the one in use, which then gives way in two steps: what is written goes to the new
+/// one first, what is read comes from it once it has caught up. So no reader sees an order go back, and nothing that is
+/// written meanwhile is lost; until the second step it is not found yet.
+///
+/// One process does so at a time: see [`crate::Generations::lease`].
+#[async_trait]
+pub trait SearchGenerations: Send + Sync {
+    /// Makes an empty index. Those that are neither read nor written, which earlier attempts left, are removed.
+    async fn create(&self) -> Result<Box<dyn NewIndex>, SearchError>;
+
+    /// The index that takes writes and is not read: whoever built it was interrupted between the two steps.
+    async fn unfinished(&self) -> Result<Option<Box<dyn NewIndex>>, SearchError>;
+}
+
+/// An index that is not in use yet. Dropped, it is left for the next attempt to remove.
+#[async_trait]
+pub trait NewIndex: Send + Sync {
+    /// As [`SearchIndex::upsert`], to this index alone.
+    ///
+    /// # Errors
+    /// [`SearchError::Unfit`] once someone removed it: it never comes up again by itself.
+    async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError>;
+
+    /// What any process writes comes here from now on. Writes that were under way may still go to the former index.
+    /// Idempotent.
+    async fn take_writes(&self) -> Result<(), SearchError>;
+
+    /// What any process reads comes from here from now on, what it writes comes here, and every former index is removed:
+    /// all of it or nothing. Idempotent.
+    async fn take_reads(&self) -> Result<(), SearchError>;
+
+    /// Removes it, unless it takes writes or is read.
+    async fn remove(&self) -> Result<(), SearchError>;
 }

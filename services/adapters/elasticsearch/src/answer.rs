@@ -18,7 +18,10 @@ pub(crate) struct Answer {
 pub(crate) struct Failure {
     r#type: String,
     reason: Option<String>,
+    /// Which index it is about.
+    index: Option<String>,
     caused_by: Option<Box<Self>>,
+    root_cause: Vec<Self>,
 }
 
 #[derive(Deserialize)]
@@ -33,10 +36,33 @@ struct Failed {
 pub(crate) async fn answer(
     sent: impl Future<Output = Result<Response, elasticsearch::Error>>,
 ) -> Result<Answer, SearchError> {
+    sort(received(sent).await?)
+}
+
+/// Asks for what an alias leads to, and once more if no shard of it was there: an index that gives way to another is gone
+/// before the last who were led to it have read.
+///
+/// # Errors
+/// As [`answer`].
+pub(crate) async fn ask<F>(send: impl Fn() -> F) -> Result<Answer, SearchError>
+where
+    F: Future<Output = Result<Response, elasticsearch::Error>>,
+{
+    let first = received(send()).await?;
+    if first.failure().is_unrouted() { answer(send()).await } else { sort(first) }
+}
+
+async fn received(
+    sent: impl Future<Output = Result<Response, elasticsearch::Error>>,
+) -> Result<Answer, SearchError> {
     let response = sent.await.map_err(|error| unavailable(&error))?;
     let status = response.status_code().as_u16();
     let body = response.text().await.map_err(|error| unavailable(&error))?;
-    let answer = Answer { status, body };
+    Ok(Answer { status, body })
+}
+
+fn sort(answer: Answer) -> Result<Answer, SearchError> {
+    let status = answer.status;
     match status {
         _ if is_later(status, &answer.failure()) => {
             Err(SearchError::Unavailable(answer.describe()))
@@ -92,6 +118,18 @@ impl Answer {
 impl Failure {
     pub(crate) fn r#type(&self) -> &str {
         &self.r#type
+    }
+
+    /// Whether an index is missing, and not the one that was asked for by this name.
+    pub(crate) fn is_of_other_index(&self, name: &str) -> bool {
+        self.r#type == "index_not_found_exception"
+            && self.index.as_deref().is_some_and(|index| index != name)
+    }
+
+    /// Whether there was no shard to answer.
+    pub(crate) fn is_unrouted(&self) -> bool {
+        let is = |failure: &Self| failure.r#type == "no_shard_available_action_exception";
+        is(self) || self.root_cause.iter().any(is)
     }
 
     /// Type and reason, down to the root cause, cut off where no one reads on.

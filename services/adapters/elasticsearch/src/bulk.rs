@@ -6,6 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Failure, answer, is_later};
 
+/// Where documents go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target<'a> {
+    /// To whatever this alias is on.
+    Alias(&'a str),
+    /// To this index.
+    Index(&'a str),
+}
+
+impl<'a> Target<'a> {
+    const fn name(self) -> &'a str {
+        match self {
+            Self::Alias(name) | Self::Index(name) => name,
+        }
+    }
+
+    /// Whether what is missing is an index that it led to, not what was asked for.
+    fn leads_elsewhere(self, missing: &Failure) -> bool {
+        match self {
+            Self::Alias(alias) => missing.is_of_other_index(alias),
+            Self::Index(_) => false,
+        }
+    }
+}
+
 /// Documents as Elasticsearch takes them, with the outcome of those that it need not see.
 struct Bulk {
     body: Vec<u8>,
@@ -14,11 +39,11 @@ struct Bulk {
 
 #[derive(Serialize)]
 struct Action<'a> {
-    index: Target<'a>,
+    index: Key<'a>,
 }
 
 #[derive(Serialize)]
-struct Target<'a> {
+struct Key<'a> {
     #[serde(rename = "_id")]
     id: &'a str,
     version: u64,
@@ -46,7 +71,7 @@ struct ItemResult {
 /// Writes documents under their versions, one request after the other so that an order may come more than once.
 pub(crate) async fn upsert(
     client: &Elasticsearch,
-    alias: &str,
+    target: Target<'_>,
     documents: &[OrderDocument],
     bytes_max: usize,
 ) -> Result<Vec<IndexOutcome>, SearchError> {
@@ -57,7 +82,7 @@ pub(crate) async fn upsert(
         while let Some(document) = rest.next_if(|_| bulk.body.len() < bytes_max) {
             bulk.add(document)?;
         }
-        outcomes.extend(bulk.send(client, alias).await?);
+        outcomes.extend(bulk.send(client, target).await?);
     }
     Ok(outcomes)
 }
@@ -72,7 +97,7 @@ impl Bulk {
         }
         // Promise 6: the index compares versions itself, so no order of requests can take an order back.
         let action = Action {
-            index: Target {
+            index: Key {
                 id: &document.order_id,
                 version: document.version,
                 version_type: "external",
@@ -95,14 +120,15 @@ impl Bulk {
     async fn send(
         self,
         client: &Elasticsearch,
-        alias: &str,
+        target: Target<'_>,
     ) -> Result<Vec<IndexOutcome>, SearchError> {
         let mut items = Vec::new().into_iter();
         if !self.body.is_empty() {
-            // `require_alias`: if someone deletes the alias, nothing must come up in its place with guessed fields.
+            // If someone deletes the alias, nothing must come up in its place with guessed fields; an index that is gone
+            // does not come up again by its template.
             let sent = client
-                .bulk(BulkParts::Index(alias))
-                .require_alias(true)
+                .bulk(BulkParts::Index(target.name()))
+                .require_alias(matches!(target, Target::Alias(_)))
                 .filter_path(&["items.*.status", "items.*.error"])
                 .body(vec![self.body])
                 .send();
@@ -111,7 +137,7 @@ impl Bulk {
         }
         let outcomes = self.outcomes.into_iter().map(|known| match known {
             Some(outcome) => Ok(outcome),
-            None => items.next().map_or_else(too_few, |item| outcome(&item.index)),
+            None => items.next().map_or_else(too_few, |item| outcome(&item.index, target)),
         });
         outcomes.collect()
     }
@@ -122,11 +148,15 @@ fn too_few() -> Result<IndexOutcome, SearchError> {
 }
 
 /// What an item's status means for its document, or for all of them.
-fn outcome(item: &ItemResult) -> Result<IndexOutcome, SearchError> {
+fn outcome(item: &ItemResult, target: Target<'_>) -> Result<IndexOutcome, SearchError> {
     match item.status {
         200..300 => Ok(IndexOutcome::Indexed),
         409 => Ok(IndexOutcome::Stale),
         status if is_later(status, &item.error) => {
+            Err(SearchError::Unavailable(item.error.describe()))
+        }
+        // The alias has moved on while the request was under way: it finds the new index the next time.
+        404 if target.leads_elsewhere(&item.error) => {
             Err(SearchError::Unavailable(item.error.describe()))
         }
         // Not the document's fault: the index lacks a field, and would refuse every other document as well.
@@ -145,8 +175,13 @@ mod tests {
     use super::*;
 
     fn outcome_of(status: u16, r#type: &str) -> Result<IndexOutcome, SearchError> {
-        let item = json!({ "status": status, "error": { "type": r#type, "reason": "because" } });
-        outcome(&serde_json::from_value(item).unwrap())
+        outcome_in(status, r#type, "orders-write")
+    }
+
+    fn outcome_in(status: u16, r#type: &str, index: &str) -> Result<IndexOutcome, SearchError> {
+        let error = json!({ "type": r#type, "reason": "because", "index": index });
+        let item = json!({ "status": status, "error": error });
+        outcome(&serde_json::from_value(item).unwrap(), Target::Alias("orders-write"))
     }
 
     #[test]
@@ -178,5 +213,12 @@ mod tests {
             let failed = outcome_of(status, r#type);
             assert!(matches!(failed, Err(SearchError::Unfit(_))), "{status} {failed:?}");
         }
+    }
+
+    #[test]
+    fn an_index_that_gave_way_is_not_a_missing_alias() {
+        let gone = |index| outcome_in(404, "index_not_found_exception", index);
+        assert!(matches!(gone("orders-g1"), Err(SearchError::Unavailable(_))));
+        assert!(matches!(gone("orders-write"), Err(SearchError::Unfit(_))));
     }
 }

@@ -7,7 +7,7 @@ use ports::{Found, OrderHit, SearchError, SearchKey, SearchQuery, words};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{answer::answer, index::Buckets};
+use crate::{answer::ask, index::Buckets};
 
 /// One page and the totals, by one request.
 pub(crate) async fn find(
@@ -19,10 +19,12 @@ pub(crate) async fn find(
 ) -> Result<Found, SearchError> {
     let body = body(query, after, limit);
     let alias = [alias];
-    let search = client.search(SearchParts::Index(&alias)).body(body);
-    // Totals of some shards alone would be wrong totals.
-    let answered: Answered =
-        answer(search.allow_partial_search_results(false).send()).await?.read()?;
+    let search = || {
+        let search = client.search(SearchParts::Index(&alias)).body(&body);
+        // Totals of some shards alone would be wrong totals.
+        search.allow_partial_search_results(false).send()
+    };
+    let answered: Answered = ask(search).await?.read()?;
     let mut hits = answered.hits.hits;
     let is_more = hits.len() > limit;
     hits.truncate(limit);

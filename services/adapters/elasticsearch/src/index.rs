@@ -9,19 +9,21 @@ use ports::{
     Documents, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     ElasticsearchOptions,
-    answer::{Failure, answer},
-    bulk, find, prepare,
+    aliases::Aliases,
+    answer::{Failure, answer, ask},
+    bulk::{self, Target},
+    find, prepare,
 };
 
 /// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
 pub struct ElasticsearchIndex {
-    client: Elasticsearch,
-    alias: String,
-    options: ElasticsearchOptions,
+    pub(crate) client: Elasticsearch,
+    pub(crate) aliases: Aliases,
+    pub(crate) options: ElasticsearchOptions,
 }
 
 /// Shows no credentials.
@@ -37,9 +39,9 @@ impl ElasticsearchIndex {
     /// # Errors
     /// [`SearchError::Unfit`] if the options can't be used.
     pub fn new(options: ElasticsearchOptions) -> Result<Self, SearchError> {
-        let alias = options.alias()?;
+        let aliases = options.aliases()?;
         let client = options.client()?;
-        Ok(Self { client, alias, options })
+        Ok(Self { client, aliases, options })
     }
 }
 
@@ -57,7 +59,7 @@ struct Document {
     version: Option<u64>,
     /// Only if it was asked for.
     #[serde(rename = "_source", default)]
-    source: serde_json::Value,
+    source: Value,
     error: Option<Failure>,
 }
 
@@ -99,11 +101,12 @@ impl Buckets {
 #[async_trait]
 impl SearchIndex for ElasticsearchIndex {
     async fn prepare(&self) -> Result<(), SearchError> {
-        prepare::prepare(&self.client, &self.alias).await
+        prepare::prepare(&self.client, &self.aliases).await
     }
 
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
-        bulk::upsert(&self.client, &self.alias, documents, self.options.bulk_bytes_max).await
+        let target = Target::Alias(&self.aliases.write);
+        bulk::upsert(&self.client, target, documents, self.options.bulk_bytes_max).await
     }
 
     async fn search(
@@ -115,7 +118,7 @@ impl SearchIndex for ElasticsearchIndex {
         if query.fresh {
             self.refresh().await?;
         }
-        find::find(&self.client, &self.alias, query, after, limit).await
+        find::find(&self.client, &self.aliases.read, query, after, limit).await
     }
 
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError> {
@@ -130,16 +133,18 @@ impl SearchIndex for ElasticsearchIndex {
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, SearchError> {
         self.refresh().await?;
-        let alias = [self.alias.as_str()];
+        let alias = [self.aliases.read.as_str()];
         let body = json!({
             "size": 0,
             "track_total_hits": false,
             "aggs": { "states": { "terms": { "field": "state", "size": 2 * State::ALL.len() } } },
         });
-        let search = self.client.search(SearchParts::Index(&alias)).body(body);
-        // Counts of some shards alone would be wrong counts.
-        let search = search.allow_partial_search_results(false).send();
-        let counted: Counted = answer(search).await?.read()?;
+        let search = || {
+            let search = self.client.search(SearchParts::Index(&alias)).body(&body);
+            // Counts of some shards alone would be wrong counts.
+            search.allow_partial_search_results(false).send()
+        };
+        let counted: Counted = ask(search).await?.read()?;
         let mut counts = counted.aggregations.states.counts()?;
         counts.sort_unstable();
         Ok(counts)
@@ -154,7 +159,7 @@ impl SearchIndex for ElasticsearchIndex {
 impl ElasticsearchIndex {
     /// Searches see what was refreshed; afterwards they see every answered write.
     async fn refresh(&self) -> Result<(), SearchError> {
-        let alias = [self.alias.as_str()];
+        let alias = [self.aliases.read.as_str()];
         let index = IndicesRefreshParts::Index(&alias);
         answer(self.client.indices().refresh(index).send()).await?.success()?;
         Ok(())
@@ -165,7 +170,7 @@ impl ElasticsearchIndex {
         &self,
         orders: &[OrderId],
         documents: bool,
-    ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
+    ) -> Result<Vec<(OrderId, u64, Value)>, SearchError> {
         const ORDERS_MAX: usize = 1_000;
         let mut found = Vec::with_capacity(orders.len());
         for orders in orders.chunks(ORDERS_MAX) {
@@ -178,16 +183,15 @@ impl ElasticsearchIndex {
         &self,
         orders: &[OrderId],
         documents: bool,
-    ) -> Result<Vec<(OrderId, u64, serde_json::Value)>, SearchError> {
+    ) -> Result<Vec<(OrderId, u64, Value)>, SearchError> {
         let ids: Vec<_> = orders.iter().map(ToString::to_string).collect();
         let source = [if documents { "true" } else { "false" }];
-        let get = self
-            .client
-            .mget(MgetParts::Index(&self.alias))
-            ._source(&source)
-            .body(json!({ "ids": ids }))
-            .send();
-        let answered: Answered = answer(get).await?.read()?;
+        let body = json!({ "ids": ids });
+        let mut answered = self.mget(&source, &body).await?;
+        if answered.docs.iter().flat_map(|document| &document.error).any(Failure::is_unrouted) {
+            // As `ask` does, where each document fails for itself.
+            answered = self.mget(&source, &body).await?;
+        }
         let mut found = Vec::new();
         for document in answered.docs {
             if let Some(error) = document.error {
@@ -204,5 +208,10 @@ impl ElasticsearchIndex {
             }
         }
         Ok(found)
+    }
+
+    async fn mget(&self, source: &[&str], body: &Value) -> Result<Answered, SearchError> {
+        let get = self.client.mget(MgetParts::Index(&self.aliases.read))._source(source);
+        answer(get.body(body).send()).await?.read()
     }
 }

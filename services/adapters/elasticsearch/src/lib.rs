@@ -1,11 +1,13 @@
 //! The search index on Elasticsearch: one document an order, written under the order's version.
 //!
-//! It owns the templates, the index behind the alias and the bulk requests. It never retries (its callers do), never
-//! deletes a document, and never lets Elasticsearch guess a field.
+//! It owns the templates, the indices behind the aliases and the bulk requests. It never retries (its callers do; a read
+//! that met an index on its way out asks once more), never deletes a document, and never lets Elasticsearch guess a field.
 
+mod aliases;
 mod answer;
 mod bulk;
 mod find;
+mod generations;
 mod index;
 mod options;
 mod prepare;

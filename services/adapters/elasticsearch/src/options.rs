@@ -10,12 +10,14 @@ use elasticsearch::{
 use ports::SearchError;
 use url::Url;
 
+use crate::aliases::Aliases;
+
 /// How to reach Elasticsearch and what to call things there.
 #[derive(Clone)]
 pub struct ElasticsearchOptions {
     /// `http://host:port` or `https://…`, with `user:password@` for basic authentication.
     pub url: String,
-    /// Put before the alias `orders` and the names of its templates and indices.
+    /// Put before the aliases `orders` and `orders-write` and the names of their templates and indices.
     pub index_prefix: String,
     /// An encoded API key, instead of a user in the URL.
     pub api_key: Option<String>,
@@ -52,8 +54,8 @@ impl fmt::Debug for ElasticsearchOptions {
 }
 
 impl ElasticsearchOptions {
-    /// The name that documents are written and read under.
-    pub(crate) fn alias(&self) -> Result<String, SearchError> {
+    /// The names that documents are read and written under.
+    pub(crate) fn aliases(&self) -> Result<Aliases, SearchError> {
         let alias = format!("{}orders", self.index_prefix);
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
         // Elasticsearch itself allows more; nothing that is left out here is ever missed.
@@ -63,7 +65,7 @@ impl ElasticsearchOptions {
                 "the index prefix {prefix:?} must be short and of lower-case letters, digits, - and _"
             )));
         }
-        Ok(alias)
+        Ok(Aliases::new(alias))
     }
 
     /// A client that connects when it is first used.
@@ -170,7 +172,8 @@ mod tests {
     #[test]
     fn prefixes_stay_within_what_an_index_may_be_called() {
         let alias = |prefix: &str| {
-            ElasticsearchOptions { index_prefix: prefix.to_owned(), ..options("") }.alias().ok()
+            let options = ElasticsearchOptions { index_prefix: prefix.to_owned(), ..options("") };
+            options.aliases().ok().map(|aliases| aliases.read)
         };
         assert_eq!(alias("").as_deref(), Some("orders"));
         assert_eq!(alias("eu-1_").as_deref(), Some("eu-1_orders"));

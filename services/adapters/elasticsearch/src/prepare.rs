@@ -1,4 +1,4 @@
-//! Brings templates, index and alias to what this program needs, from whatever it finds.
+//! Brings templates, index and aliases to what this program needs, from whatever it finds.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use elasticsearch::{
     Elasticsearch,
     cluster::ClusterPutComponentTemplateParts,
     indices::{
-        IndicesCreateParts, IndicesGetAliasParts, IndicesGetIndexTemplateParts,
-        IndicesGetMappingParts, IndicesPutIndexTemplateParts, IndicesPutMappingParts,
+        IndicesCreateParts, IndicesGetIndexTemplateParts, IndicesGetMappingParts,
+        IndicesPutIndexTemplateParts, IndicesPutMappingParts,
     },
 };
 use ports::SearchError;
@@ -15,19 +15,31 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
+    aliases::{self, Aliases, InUse},
     answer::answer,
     schema::{Fit, Mappings, Schema, component_names, mapping_update},
 };
 
-/// Prepares the index behind `alias`. Several programs may do so at the same time.
-pub(crate) async fn prepare(client: &Elasticsearch, alias: &str) -> Result<(), SearchError> {
+/// Prepares what is behind the aliases. Several programs may do so at the same time.
+pub(crate) async fn prepare(client: &Elasticsearch, aliases: &Aliases) -> Result<(), SearchError> {
     let schema = Schema::embedded()?;
-    put_templates(client, alias, &schema).await?;
-    let index = match write_index(client, alias).await? {
-        Some(index) => index,
-        None => create(client, alias).await?,
+    put_templates(client, &aliases.read, &schema).await?;
+    let (read, write) = match aliases.in_use(client).await? {
+        InUse { read: Some(read), write: Some(write) } => (read, write),
+        InUse { read: Some(read), write: None } => add_write(client, aliases, read).await?,
+        InUse { read: None, write: None } => create(client, aliases).await?,
+        InUse { read: None, write: Some(write) } => {
+            let Aliases { read: alias, write: other } = aliases;
+            return Err(SearchError::Unfit(format!(
+                "index {write} has alias {other} and none has alias {alias}; add it"
+            )));
+        }
     };
-    check(client, &index, &schema).await
+    check(client, &read, &schema).await?;
+    if write != read {
+        check(client, &write, &schema).await?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -76,50 +88,42 @@ async fn put_templates(
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct Aliased {
-    aliases: BTreeMap<String, AliasOf>,
+/// Gives the index of an earlier version, which had one alias, the other. Tells what is read and what is written.
+async fn add_write(
+    client: &Elasticsearch,
+    aliases: &Aliases,
+    index: String,
+) -> Result<(String, String), SearchError> {
+    aliases::update(client, &[aliases.add_write(&index)]).await?;
+    tracing::info!(index, alias = aliases.write, "added the alias for writes to the search index");
+    Ok((index.clone(), index))
 }
 
-#[derive(Deserialize)]
-struct AliasOf {
-    is_write_index: Option<bool>,
-}
-
-/// The index that writes to `alias` go to; `None` if there is no such alias.
-async fn write_index(client: &Elasticsearch, alias: &str) -> Result<Option<String>, SearchError> {
-    let found =
-        answer(client.indices().get_alias(IndicesGetAliasParts::Name(&[alias])).send()).await?;
-    if found.is_missing() {
-        return Ok(None);
-    }
-    let indices: BTreeMap<String, Aliased> = found.read()?;
-    let single = indices.len() == 1;
-    let mut takes_writes = indices.into_iter().filter(|(_, index)| {
-        let marked = index.aliases.get(alias).and_then(|alias| alias.is_write_index);
-        marked.unwrap_or(single)
-    });
-    match takes_writes.next() {
-        Some((index, _)) => Ok(Some(index)),
-        None => Err(SearchError::Unfit(format!("no index takes what is written to {alias}"))),
-    }
-}
-
-/// Creates the first generation, with the alias in the same step: there is never one without the other.
-async fn create(client: &Elasticsearch, alias: &str) -> Result<String, SearchError> {
-    let index = format!("{alias}-g1");
-    let body = json!({ "aliases": { alias: { "is_write_index": true } } });
+/// Creates the first generation, with its aliases in the same step: there is never one without the others. Tells what is
+/// read and what is written.
+async fn create(
+    client: &Elasticsearch,
+    aliases: &Aliases,
+) -> Result<(String, String), SearchError> {
+    let index = aliases.index(1).name;
+    let body = json!({ "aliases": aliases.both() });
     let name = IndicesCreateParts::Index(&index);
     let created = answer(client.indices().create(name).body(body).send()).await?;
     if !created.failed_with("resource_already_exists_exception") {
         created.success()?;
-        tracing::info!(index, alias, "created the search index");
-        return Ok(index);
+        tracing::info!(index, alias = aliases.read, "created the search index");
+        return Ok((index.clone(), index));
     }
-    // Another process was faster, or someone took the alias away.
-    write_index(client, alias).await?.ok_or_else(|| {
-        SearchError::Unfit(format!("index {index} exists without its alias {alias}; add it"))
-    })
+    // Another process was faster, or someone took the aliases away.
+    match aliases.in_use(client).await? {
+        InUse { read: Some(read), write: Some(write) } => Ok((read, write)),
+        InUse { .. } => {
+            let Aliases { read, write } = aliases;
+            Err(SearchError::Unfit(format!(
+                "index {index} exists without its aliases {read} and {write}; add them"
+            )))
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -150,8 +154,12 @@ async fn check(client: &Elasticsearch, index: &str, schema: &Schema) -> Result<(
 async fn mappings(client: &Elasticsearch, index: &str) -> Result<Mappings, SearchError> {
     let names = [index];
     let name = IndicesGetMappingParts::Index(&names);
-    let mut found: BTreeMap<String, Mapped> =
-        answer(client.indices().get_mapping(name).send()).await?.read()?;
+    let found = answer(client.indices().get_mapping(name).send()).await?;
+    if found.is_missing() {
+        // It was there a moment ago: another one has taken its place.
+        return Err(SearchError::Unavailable(format!("index {index} has just been removed")));
+    }
+    let mut found: BTreeMap<String, Mapped> = found.read()?;
     match found.remove(index) {
         Some(found) => Ok(found.mappings),
         None => Err(SearchError::Unfit(format!("index {index} has no mapping"))),

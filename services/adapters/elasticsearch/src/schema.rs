@@ -68,6 +68,8 @@ impl Schema {
             "_meta": { "description": "Indices of the order ledger" },
             "index_patterns": [format!("{alias}-g*")],
             "priority": 500,
+            // Whoever writes to an index that was removed meanwhile must not bring it up again, empty.
+            "allow_auto_create": false,
             "composed_of": [settings, mappings, custom],
             "ignore_missing_component_templates": [custom],
         })

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use events::Digest;
 use ports::{CommitError, LogError, Offset, Partition, Position, SearchError, StoreError};
 use sqlx::{
-    Row as _, SqlSafeStr as _, SqlitePool,
+    Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -66,6 +66,11 @@ impl Database {
             Ok(Self { writer, readers })
         };
         opened.await.map_err(|error| OpenError::new(path, error))
+    }
+
+    /// A transaction that may write, rolled back unless it is committed.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The search index: documents as JSON, their words in FTS5.
 
 mod find;
+mod generations;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,8 +10,9 @@ use events::{OrderId, State};
 use ports::{
     Documents, Found, IndexOutcome, OrderDocument, SearchError, SearchIndex, SearchKey, SearchQuery,
 };
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqliteConnection};
 
+use self::generations::{InUse, Tables};
 use crate::database::{self, Database, Error, OpenError};
 
 /// The search index in a SQLite file.
@@ -31,6 +33,10 @@ impl SqliteSearch {
                 "filters and pages",
                 include_str!("../../../../migrations/sqlite/0002_search_reading.sql"),
             ),
+            (
+                "an index beside the one in use",
+                include_str!("../../../../migrations/sqlite/0003_search_generations.sql"),
+            ),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }
@@ -44,14 +50,15 @@ impl SearchIndex for SqliteSearch {
     }
 
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
-        let begun = self.database.writer.begin_with("BEGIN IMMEDIATE").await;
-        let mut transaction = begun.map_err(Error::from)?;
-        let mut outcomes = Vec::with_capacity(documents.len());
-        for document in documents {
-            outcomes.push(upsert(&mut transaction, document).await?);
-        }
-        transaction.commit().await.map_err(Error::from)?;
-        Ok(outcomes)
+        let upserted = async {
+            let mut transaction = self.database.begin().await?;
+            let in_use = InUse::load(&mut transaction).await?;
+            let tables = in_use.tables(in_use.writes);
+            let outcomes = write(&mut transaction, &tables, documents).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(outcomes)
+        };
+        Ok(upserted.await?)
     }
 
     async fn search(
@@ -116,39 +123,50 @@ impl SearchIndex for SqliteSearch {
     }
 }
 
-/// Writes a document and its words, unless the index has that version or a newer one (promise 6).
-async fn upsert(
+/// Writes each document and its words, unless the index has that version or a newer one (promise 6).
+async fn write(
     connection: &mut SqliteConnection,
-    document: &OrderDocument,
-) -> Result<IndexOutcome, Error> {
-    let Ok(json) = serde_json::to_string(document) else {
-        return Ok(IndexOutcome::Refused("it can't be written as JSON".to_owned()));
-    };
-    let id: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO documents (order_id, version, state, document, region, customer_email, payment_gateway, placed_ms)
+    Tables { documents: table, words }: &Tables,
+    documents: &[OrderDocument],
+) -> Result<Vec<IndexOutcome>, Error> {
+    let upsert = format!(
+        "INSERT INTO {table} (order_id, version, state, document, region, customer_email, payment_gateway, placed_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (order_id) DO UPDATE
          SET version = excluded.version, state = excluded.state, document = excluded.document,
              region = excluded.region, customer_email = excluded.customer_email,
              payment_gateway = excluded.payment_gateway, placed_ms = excluded.placed_ms
-         WHERE documents.version < excluded.version
-         RETURNING id",
-    )
-    .bind(&document.order_id)
-    .bind(database::signed(document.version))
-    .bind(document.state)
-    .bind(json)
-    .bind(&document.region)
-    .bind(&document.customer.email)
-    .bind(&document.payment.gateway)
-    .bind(document.placed_at.timestamp_millis())
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(id) = id else { return Ok(IndexOutcome::Stale) };
-    sqlx::query("INSERT OR REPLACE INTO words (rowid, text) VALUES ($1, $2)")
-        .bind(id)
-        .bind(&document.words)
-        .execute(connection)
-        .await?;
-    Ok(IndexOutcome::Indexed)
+         WHERE {table}.version < excluded.version
+         RETURNING id"
+    );
+    let upsert = AssertSqlSafe(upsert).into_sql_str();
+    let words = format!("INSERT OR REPLACE INTO {words} (rowid, text) VALUES ($1, $2)");
+    let words = AssertSqlSafe(words).into_sql_str();
+    let mut outcomes = Vec::with_capacity(documents.len());
+    for document in documents {
+        let Ok(json) = serde_json::to_string(document) else {
+            outcomes.push(IndexOutcome::Refused("it can't be written as JSON".to_owned()));
+            continue;
+        };
+        let id: Option<i64> = sqlx::query_scalar(upsert.clone())
+            .bind(&document.order_id)
+            .bind(database::signed(document.version))
+            .bind(document.state)
+            .bind(json)
+            .bind(&document.region)
+            .bind(&document.customer.email)
+            .bind(&document.payment.gateway)
+            .bind(document.placed_at.timestamp_millis())
+            .fetch_optional(&mut *connection)
+            .await?;
+        outcomes.push(match id {
+            None => IndexOutcome::Stale,
+            Some(id) => {
+                let insert = sqlx::query(words.clone()).bind(id).bind(&document.words);
+                insert.execute(&mut *connection).await?;
+                IndexOutcome::Indexed
+            }
+        });
+    }
+    Ok(outcomes)
 }

@@ -34,4 +34,5 @@ contract::timer_store!(on_fresh_store);
 contract::dead_letters!(on_fresh_store);
 contract::audits!(on_fresh_store);
 contract::generations!(on_fresh_store);
+contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);

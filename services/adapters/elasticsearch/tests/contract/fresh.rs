@@ -6,7 +6,10 @@ use elasticsearch::{
     http::{Method, headers::HeaderMap, transport::Transport},
 };
 use ports::SearchIndex as _;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// No test makes more.
+const GENERATIONS_MAX: u32 = 12;
 
 /// An index, and the server's own view of it.
 pub(crate) struct Fresh {
@@ -52,10 +55,25 @@ impl Fresh {
         assert_eq!(answer["acknowledged"], true, "{path}: {answer}");
     }
 
+    /// Every index of this test that has an alias, with its aliases.
+    pub(crate) async fn aliases(&self) -> Value {
+        let mut found = self.get("_alias/{}*").await;
+        let indices = found.as_object_mut().unwrap().iter_mut();
+        indices.map(|(index, found)| (index.clone(), found["aliases"].take())).collect()
+    }
+
+    /// The same, if one index has both.
+    pub(crate) fn both_on(&self, index: &str) -> Value {
+        let write = format!("{}-write", self.alias);
+        json!({ index: { self.alias.as_str(): {}, write: { "is_write_index": true } } })
+    }
+
     /// Takes everything of this test off the server; what a failed test leaves helps to find out why.
     pub(crate) async fn remove(self) {
+        for n in 1..=GENERATIONS_MAX {
+            self.ask(Method::Delete, &format!("{{}}-g{n}?ignore_unavailable=true"), None).await;
+        }
         for path in [
-            "{}-g1",
             "_index_template/{}",
             "_component_template/{}-settings",
             "_component_template/{}-mappings",

@@ -18,4 +18,5 @@ async fn on_fresh_index(case: impl AsyncFnOnce(&ElasticsearchIndex)) {
     fresh.remove().await;
 }
 
+contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);

@@ -2,7 +2,7 @@
 
 use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use futures::future::join_all;
-use ports::{IndexOutcome, OrderDocument, SearchError, SearchIndex as _};
+use ports::{IndexOutcome, OrderDocument, SearchError, SearchGenerations as _, SearchIndex as _};
 use serde_json::{Value, json};
 use testkit::sample::{folded, order_id, placed};
 
@@ -30,12 +30,10 @@ async fn many_processes_may_prepare_a_server_that_has_nothing() {
     for prepared in join_all((0..6).map(|_| fresh.index.prepare())).await {
         prepared.unwrap();
     }
-    let aliased = fresh.get("_alias/{}").await;
     let index = format!("{}-g1", fresh.alias);
-    let alias = &aliased[&index]["aliases"][&fresh.alias];
-    assert_eq!(*alias, json!({ "is_write_index": true }), "{aliased}");
+    assert_eq!(fresh.aliases().await, fresh.both_on(&index));
     let mapped = fresh.get("{}/_mapping").await;
-    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 2 }));
+    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 3 }));
     assert_eq!(mapped[&index]["mappings"]["dynamic"], "strict");
     let mapped = &mapped[&index]["mappings"]["properties"];
     assert_eq!(*mapped, embedded_mappings()["properties"]);
@@ -72,7 +70,7 @@ async fn templates_of_an_older_program_are_replaced() {
     fresh.put("_index_template/{}", older).await;
     fresh.index.prepare().await.unwrap();
     let found = fresh.get("_index_template/{}").await;
-    assert_eq!(found["index_templates"][0]["index_template"]["version"], 2);
+    assert_eq!(found["index_templates"][0]["index_template"]["version"], 3);
     fresh.remove().await;
 }
 
@@ -107,12 +105,59 @@ async fn an_index_that_would_guess_or_has_other_types_is_unfit() {
     fresh.remove().await;
 }
 
+/// It was prepared when there was one alias only.
 #[tokio::test]
-async fn an_index_without_its_alias_is_unfit() {
+async fn an_index_of_one_alias_gets_the_other() {
+    let fresh = Fresh::unprepared();
+    create(&fresh, embedded_mappings()).await;
+    for prepared in join_all((0..4).map(|_| fresh.index.prepare())).await {
+        prepared.unwrap();
+    }
+    let index = format!("{}-g1", fresh.alias);
+    let aliases = &fresh.aliases().await[&index];
+    assert_eq!(aliases[format!("{}-write", fresh.alias)], json!({ "is_write_index": true }));
+    assert_eq!(fresh.index.upsert(&[document()]).await.unwrap(), [IndexOutcome::Indexed]);
+    assert_eq!(fresh.index.versions(&[order_id(1)]).await.unwrap(), [(order_id(1), 1)].into());
+    // And gives way like any other.
+    let new = fresh.index.create().await.unwrap();
+    new.take_writes().await.unwrap();
+    new.take_reads().await.unwrap();
+    assert_eq!(fresh.aliases().await, fresh.both_on(&format!("{}-g2", fresh.alias)));
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn an_index_without_its_aliases_is_unfit() {
     let fresh = Fresh::unprepared();
     fresh.put("{}-g1", json!({ "mappings": embedded_mappings() })).await;
     let why = unfit(&fresh).await;
-    assert!(why.contains("without its alias"), "{why}");
+    assert!(why.contains("without its aliases"), "{why}");
+    let aliases = json!({ format!("{}-write", fresh.alias): {} });
+    fresh.put("{}-g2", json!({ "mappings": embedded_mappings(), "aliases": aliases })).await;
+    let why = unfit(&fresh).await;
+    assert!(why.contains("none has alias"), "{why}");
+    let aliases = json!({ fresh.alias.as_str(): {} });
+    for index in ["{}-g3", "{}-g4"] {
+        fresh.put(index, json!({ "mappings": embedded_mappings(), "aliases": aliases })).await;
+    }
+    let why = unfit(&fresh).await;
+    assert!(why.contains("more than one index"), "{why}");
+    fresh.remove().await;
+}
+
+/// Nothing of the former's number comes up under its name, not even by a writer who has not heard.
+#[tokio::test]
+async fn an_index_that_gave_way_stays_away() {
+    let fresh = Fresh::prepared().await;
+    let first = fresh.index.create().await.unwrap();
+    let second = fresh.index.create().await.unwrap();
+    let late = first.upsert(&[document()]).await;
+    assert!(matches!(late, Err(SearchError::Unfit(_))), "{late:?}");
+    first.take_writes().await.unwrap_err();
+    second.take_reads().await.unwrap();
+    assert_eq!(fresh.aliases().await, fresh.both_on(&format!("{}-g3", fresh.alias)));
+    assert_eq!(fresh.get("{}-g2").await["status"], 404);
+    assert_eq!(fresh.get("{}-g1").await["status"], 404);
     fresh.remove().await;
 }
 

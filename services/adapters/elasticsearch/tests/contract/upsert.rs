@@ -64,7 +64,7 @@ async fn an_index_that_is_gone_does_not_come_back_by_itself() {
 #[tokio::test]
 async fn a_field_that_the_index_lacks_is_not_the_documents_fault() {
     let fresh = Fresh::unprepared();
-    let aliases = json!({ fresh.alias.as_str(): {} });
+    let aliases = json!({ format!("{}-write", fresh.alias): {} });
     let mappings = json!({ "dynamic": "strict", "properties": {} });
     fresh.put("{}-g1", json!({ "mappings": mappings, "aliases": aliases })).await;
     let failed = fresh.index.upsert(&documents(1)).await;
