@@ -12,11 +12,16 @@ use crate::{
     aliases::{self, Aliases, Named},
     answer::answer,
     bulk::{self, Target},
+    prepare,
+    schema::Schema,
 };
 
 #[async_trait]
 impl SearchGenerations for ElasticsearchIndex {
     async fn create(&self) -> Result<Box<dyn NewIndex>, SearchError> {
+        // Without its template an index would guess its fields.
+        let schema = Schema::embedded()?;
+        prepare::put_templates(&self.client, &self.aliases.read, &schema).await?;
         let in_use = self.aliases.in_use(&self.client).await?;
         let mut newest = 0;
         for index in self.aliases.indices(&self.client).await? {
@@ -29,6 +34,7 @@ impl SearchGenerations for ElasticsearchIndex {
         let index = self.aliases.index(newest.saturating_add(1));
         let create = IndicesCreateParts::Index(&index.name);
         answer(self.client.indices().create(create).send()).await?.success()?;
+        prepare::check(&self.client, &index.name, &schema).await?;
         tracing::info!(index = index.name, "created a search index beside the one in use");
         Ok(self.new_index(index))
     }

@@ -59,7 +59,7 @@ struct VersionedTemplate {
 }
 
 /// Writes the templates unless those of this or a newer version are there.
-async fn put_templates(
+pub(crate) async fn put_templates(
     client: &Elasticsearch,
     alias: &str,
     schema: &Schema,
@@ -132,7 +132,11 @@ struct Mapped {
 }
 
 /// Adds the fields that an index of an older version lacks, and makes sure that it has them all.
-async fn check(client: &Elasticsearch, index: &str, schema: &Schema) -> Result<(), SearchError> {
+pub(crate) async fn check(
+    client: &Elasticsearch,
+    index: &str,
+    schema: &Schema,
+) -> Result<(), SearchError> {
     let lacks = match mappings(client, index).await?.fit(&schema.mappings)? {
         Fit::Fits => return Ok(()),
         Fit::Lacks(fields) => fields.join(", "),

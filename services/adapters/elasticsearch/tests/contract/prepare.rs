@@ -145,6 +145,22 @@ async fn an_index_without_its_aliases_is_unfit() {
     fresh.remove().await;
 }
 
+/// By a program that is newer than all that has prepared it.
+#[tokio::test]
+async fn a_new_index_has_the_mapping_of_its_program() {
+    let fresh = Fresh::unprepared();
+    let older = json!({ "index_patterns": [format!("{}-g*", fresh.alias)], "priority": 500 });
+    fresh.put("_index_template/{}", older).await;
+    fresh.put("{}-g1", json!({ "aliases": { fresh.alias.as_str(): {} } })).await;
+    let new = fresh.index.create().await.unwrap();
+    assert_eq!(new.upsert(&[document()]).await.unwrap(), [IndexOutcome::Indexed]);
+    new.take_reads().await.unwrap();
+    let mapped = fresh.get("{}/_mapping").await;
+    let mapped = &mapped[format!("{}-g2", fresh.alias)]["mappings"];
+    assert_eq!(mapped["properties"], embedded_mappings()["properties"]);
+    fresh.remove().await;
+}
+
 /// Nothing of the former's number comes up under its name, not even by a writer who has not heard.
 #[tokio::test]
 async fn an_index_that_gave_way_stays_away() {
