@@ -17,7 +17,7 @@ use crate::{
     setup::{Installation, Projecting, Server, caught_up, clock, rate},
 };
 
-const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false };
+const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false, only: None };
 
 /// When the phases of a replay began.
 type Phases = Arc<Mutex<Vec<(Phase, Instant)>>>;
@@ -28,7 +28,7 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
     let installation = Installation::new().await?;
     limits::fill_with_lives(&installation, orders).await?;
     let phases = Phases::default();
-    let replayed = replay(&parts(&installation), &KEPT, noting(&phases)).await?;
+    let replayed = replay(&parts(&installation)?, &KEPT, noting(&phases)).await?;
     let ended = Instant::now();
     let began = |phase| {
         let phases = phases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,14 +51,15 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
     ])
 }
 
-pub(crate) fn parts(installation: &Installation) -> Parts {
-    Parts {
+pub(crate) fn parts(installation: &Installation) -> Result<Parts, Failure> {
+    Ok(Parts {
         log: Arc::clone(&installation.log) as _,
         live: Arc::<PostgresStore>::clone(&installation.store),
         dead_letters: Arc::<PostgresStore>::clone(&installation.store),
         generations: Arc::<PostgresStore>::clone(&installation.store),
+        search: Arc::new(installation.index()?),
         clock: clock(),
-    }
+    })
 }
 
 fn noting(phases: &Phases) -> Watch {
@@ -82,7 +83,7 @@ pub(crate) async fn beside(orders: usize, duration: Duration) -> Result<Row, Fai
     limits::fill_with_lives(&server.installation, orders).await?;
     caught_up(&server.installation).await?;
     let alone = placed::paced(&server, PACE, duration).await?;
-    let parts = parts(&server.installation);
+    let parts = parts(&server.installation)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     // In threads of its own, as it would be in a process of its own.

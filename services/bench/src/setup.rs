@@ -54,6 +54,15 @@ impl Installation {
         &self.name
     }
 
+    /// A client for its search index, which nothing has made yet.
+    pub(crate) fn index(&self) -> Result<ElasticsearchIndex, Failure> {
+        Ok(ElasticsearchIndex::new(ElasticsearchOptions {
+            url: servers::elasticsearch(),
+            index_prefix: format!("{}-", self.name),
+            ..ElasticsearchOptions::default()
+        })?)
+    }
+
     /// The topic's full name.
     pub(crate) fn topic(&self, topic: Topic) -> String {
         format!("{}.{}", self.name, topic.name())
@@ -87,11 +96,7 @@ impl Server {
         let stop = CancellationToken::new();
         let log: Arc<KafkaLog> = Arc::clone(&installation.log);
         let store: Arc<PostgresStore> = Arc::clone(&installation.store);
-        let index = ElasticsearchIndex::new(ElasticsearchOptions {
-            url: servers::elasticsearch(),
-            index_prefix: format!("{}-", installation.name),
-            ..ElasticsearchOptions::default()
-        })?;
+        let index = installation.index()?;
         let parts = api::Parts {
             log,
             store,

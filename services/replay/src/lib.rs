@@ -8,7 +8,7 @@ mod verify;
 pub use audit::Auditor;
 pub use diff::{Diff, EXAMPLES_MAX, Example, MailOf, Parting, Standing, diff};
 pub use rebuild::{
-    PartitionReport, Parts, Phase, Plan, ReplayError, Replayed, Report, Source, Until, Watch,
-    replay,
+    Only, PartitionReport, Parts, Phase, Plan, RefusedDocument, Reindexed, ReplayError, Replayed,
+    Report, Source, Until, Watch, finish_cut, replay,
 };
 pub use verify::{Difference, Ledger, Share, Tell, Verification, VerifyError, verify};

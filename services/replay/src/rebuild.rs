@@ -4,81 +4,39 @@
 //! moment, fold the rest and cut. A replay writes nothing but its generation: it announces nothing, so no mail and no timer
 //! comes of it. Interrupted at any instant, it leaves the live generation as it is; the next one goes on with a generation
 //! that had loaded, and removes one that had not.
+//!
+//! The search index is built anew beside the one in use, from the new generation, and follows after the cut: [`search`] says
+//! in which order and why. A crash in between leaves a new generation whose index is yet to follow; [`finish_cut`] sees to it.
 
 mod catch_up;
+mod error;
 mod load;
+mod plan;
+mod reindex;
+mod search;
 mod steer;
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use chrono::{DateTime, Utc};
 use ports::{
-    Clock, CommitError, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations,
-    LetterFilter, LetterStatus, LogError, LogRecord, NewGeneration, Offset, OrderStore, Partition,
-    Position, Stage, StoreError, Topic,
+    Clock, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations, LetterFilter,
+    LetterStatus, NewGeneration, OrderStore, Position, SearchGenerations, Stage, StoreError, Topic,
+    Wanted,
 };
 
-pub use self::steer::{PartitionReport, Phase, Report, Watch};
 use self::{
     catch_up::{advance, behind},
+    reindex::{Filling, State},
     steer::Steering,
 };
-use crate::{Difference, Ledger, Verification, VerifyError, verify};
-
-/// Why a replay ended before its time. The live generation is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// Another process is at it.
-    #[error("another replay is running: see `order-ledger replay status`")]
-    Busy,
-    /// Someone said so; what was built is removed.
-    #[error("the replay was cancelled: generation {0} is removed, the live one is as it was")]
-    Cancelled(u32),
-    /// There is none that can be made live.
-    #[error("there is no generation {0} that could be made live: see `order-ledger replay status`")]
-    NoSuchGeneration(u32),
-    /// There is none to go back to.
-    #[error("there is no earlier generation to go back to")]
-    NothingRetired,
-    /// What was built is not what the log says.
-    #[error(
-        "generation {generation} has {differences} differences from the log and did not become live, the first: {first}"
-    )]
-    Differs {
-        /// Which.
-        generation: u32,
-        /// How many.
-        differences: u64,
-        /// One of them.
-        first: Box<Difference>,
-    },
-    /// The log can't be read.
-    #[error("can't read the event log")]
-    Log(#[from] LogError),
-    /// A store does not answer, or is damaged.
-    #[error("can't write the generation")]
-    Store(#[from] StoreError),
-    /// It could not be verified.
-    #[error("can't verify the generation")]
-    Verify(#[from] VerifyError),
-    /// A part of it ended without a word.
-    #[error("a partition's task ended early: {0}")]
-    Task(#[from] tokio::task::JoinError),
-}
-
-impl From<CommitError> for ReplayError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Store(error) => Self::Store(error),
-            fenced @ CommitError::Fenced { .. } => {
-                Self::Store(StoreError::Corrupt(format!("someone else writes it: {fenced}")))
-            }
-        }
-    }
-}
+pub use self::{
+    error::ReplayError,
+    plan::{Only, Plan, Source, Until},
+    reindex::{RefusedDocument, Reindexed},
+    search::finish_cut,
+    steer::{PartitionReport, Phase, Report, Watch},
+};
+use crate::{Ledger, Verification, verify};
 
 /// What a replay works with.
 #[derive(Clone)]
@@ -91,82 +49,49 @@ pub struct Parts {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Where others come into being beside it.
     pub generations: Arc<dyn Generations>,
+    /// Where a search index comes into being beside the one in use.
+    pub search: Arc<dyn SearchGenerations>,
     /// For what is written down of it.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Which generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A new one; or the last one that was interrupted, if it had loaded.
-    Log,
-    /// This one, which has loaded or was live.
-    Generation(u32),
-    /// The one that was live before.
-    Previous,
-}
-
-/// How far to fold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// All there is.
-    Now,
-    /// Records appended then or before.
-    Time(DateTime<Utc>),
-    /// Records below these offsets; nothing of partitions that are left out.
-    Offsets(BTreeMap<Partition, Offset>),
-}
-
-impl Until {
-    /// Where to stop at the latest, in a partition that ends at `end`.
-    fn bound(&self, partition: Partition, end: Offset) -> Offset {
-        match self {
-            Self::Now | Self::Time(_) => end,
-            Self::Offsets(offsets) => {
-                offsets.get(&partition).map_or(Offset::START, |o| end.min(*o))
-            }
-        }
+impl Parts {
+    fn live_state(&self) -> State<'_> {
+        State { orders: self.live.as_ref(), dead_letters: self.dead_letters.as_ref() }
     }
-
-    /// Whether to stop before this record.
-    fn is_past(&self, record: &LogRecord) -> bool {
-        match self {
-            Self::Now | Self::Offsets(_) => false,
-            Self::Time(time) => record.appended_at.is_some_and(|at| at > *time),
-        }
-    }
-}
-
-/// What to do.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// With which generation.
-    pub source: Source,
-    /// Up to where a new one is loaded. One that ends in the past does not become live.
-    pub until: Until,
-    /// Whether it becomes live.
-    pub swap: bool,
 }
 
 /// What was done.
 #[derive(Clone, Debug)]
 pub struct Replayed {
-    /// With which generation.
+    /// With which generation; with the live one, if nothing but the search index was built.
     pub generation: u32,
-    /// What was found when it was verified.
-    pub verified: Verification,
+    /// What was found when it was verified, if it was built.
+    pub verified: Option<Verification>,
     /// Whether it is live.
     pub live: bool,
     /// Where it stands.
     pub offsets: Vec<Position>,
+    /// What the new search index took, if one was built.
+    pub search: Option<Reindexed>,
 }
 
 /// Carries a plan out.
 ///
 /// # Errors
-/// [`ReplayError`]; the live generation is as it was.
+/// [`ReplayError`]; the live generation is as it was, but for [`ReplayError::SearchPending`].
 pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed, ReplayError> {
     let Some(_lease) = parts.generations.lease().await? else { return Err(ReplayError::Busy) };
+    if plan.only == Some(Only::Search) {
+        return search::alone(parts, watch).await;
+    }
+    // What builds a new index makes up for one that did not follow; and what mends the state must not wait for it.
+    if !plan.reindexes()
+        && let Err(error) = search::finish(parts).await
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "the search index has not followed an earlier replay, and could not");
+    }
     let (number, store) = match find(parts, plan).await? {
         Some(number) => (number, parts.generations.open(number).await?.into()),
         None => create(parts, plan, &watch).await?,
@@ -177,7 +102,17 @@ pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed
         drop(store);
         parts.generations.remove(number).await?;
     }
+    if let Ok(_) | Err(ReplayError::SearchPending { .. }) = replayed {
+        forget_wishes(parts, number).await;
+    }
     replayed
+}
+
+/// What was wanted of a replay that is over must not be taken for a wish to whoever reports on that generation next.
+async fn forget_wishes(parts: &Parts, number: u32) {
+    if let Err(error) = parts.generations.want(number, Wanted::Run).await {
+        tracing::warn!(%error, generation = number, "could not note that the replay is over");
+    }
 }
 
 /// The generation that the plan goes on with, if it is there. Removes what was left half loaded.
@@ -273,21 +208,32 @@ async fn finish(
     store: &Arc<dyn GenerationStore>,
     steering: &Steering,
 ) -> Result<Replayed, ReplayError> {
-    let swap = plan.swap && plan.until == Until::Now;
-    if swap {
+    if plan.cuts() {
         catch_up(parts, store.as_ref(), steering).await?;
     }
     steering.phase(Phase::Verifying, &[]).await?;
-    let verified = check(parts, number, store.as_ref()).await?;
-    if swap {
-        catch_up(parts, store.as_ref(), steering).await?;
-        steering.phase(Phase::Cutting, &[]).await?;
-        let cut = parts.generations.begin_cut(number).await?;
-        let live = cut.live().iter().map(|live| (live.partition, live.next)).collect();
-        advance(parts, store.as_ref(), &live, steering).await?;
-        cut.finish(parts.clock.now(), false).await?;
+    let verified = Some(check(parts, number, store.as_ref()).await?);
+    let mut search = None;
+    if plan.cuts() {
+        let mut filling = match plan.reindexes() {
+            true => Some(search::fill(parts, state(store), steering).await?),
+            false => None,
+        };
+        let cut = cut(parts, number, store, filling.as_mut(), steering).await;
+        match (cut, filling) {
+            (Ok(()), Some(filling)) => {
+                search = Some(follow(parts, number, filling, steering).await?)
+            }
+            (Ok(()), None) => {}
+            (Err(error), filling) => {
+                if let Some(filling) = filling {
+                    filling.remove().await;
+                }
+                return Err(error);
+            }
+        }
     }
-    let offsets = match swap {
+    let offsets = match plan.cuts() {
         true => parts.live.progress(&[]).await?,
         false => store.progress(&[]).await?,
     };
@@ -296,7 +242,46 @@ async fn finish(
         offset: progress.next,
     };
     let offsets = offsets.into_iter().map(position).collect();
-    Ok(Replayed { generation: number, verified, live: swap, offsets })
+    Ok(Replayed { generation: number, verified, live: plan.cuts(), offsets, search })
+}
+
+fn state(store: &Arc<dyn GenerationStore>) -> State<'_> {
+    State { orders: store.as_ref(), dead_letters: store.as_ref() }
+}
+
+/// Makes a generation live that is as the log says. The search index has all of it but what came last.
+async fn cut(
+    parts: &Parts,
+    number: u32,
+    store: &Arc<dyn GenerationStore>,
+    filling: Option<&mut Filling>,
+    steering: &Steering,
+) -> Result<(), ReplayError> {
+    catch_up(parts, store.as_ref(), steering).await?;
+    // What did not follow earlier is still to.
+    let mut search_pending = search::live(parts).await?.search_pending;
+    if let Some(filling) = filling {
+        filling.follow(state(store), steering).await?;
+        // Filling takes long at times, and projectors are to stand still for a moment only.
+        catch_up(parts, store.as_ref(), steering).await?;
+        search_pending = true;
+    }
+    steering.phase(Phase::Cutting, &[]).await?;
+    let cut = parts.generations.begin_cut(number).await?;
+    let live = cut.live().iter().map(|live| (live.partition, live.next)).collect();
+    advance(parts, store.as_ref(), &live, steering).await?;
+    Ok(cut.finish(parts.clock.now(), search_pending).await?)
+}
+
+/// After the cut: it can't be called off any more, and what is wanted of it from now on is not heard.
+async fn follow(
+    parts: &Parts,
+    number: u32,
+    filling: Filling,
+    steering: &Steering,
+) -> Result<Reindexed, ReplayError> {
+    let followed = search::take_over(parts, number, filling, steering).await;
+    followed.map_err(|source| ReplayError::SearchPending { number, source: Box::new(source) })
 }
 
 /// Folds on until next to nothing is left.

@@ -21,6 +21,10 @@ pub enum Phase {
     CatchingUp,
     /// Everything is compared with the log.
     Verifying,
+    /// A new search index is filled, a document an order.
+    Indexing,
+    /// What moved since goes to the new search index.
+    Following,
     /// The new generation takes the place of the live one.
     Cutting,
 }
@@ -45,8 +49,11 @@ pub struct Report {
     pub phase: Phase,
     /// Someone wants it to wait.
     pub paused: bool,
-    /// Records folded in this phase.
+    /// Records folded in this phase; or documents written.
     pub records: u64,
+    /// How many there will be, if that is known and the phase does not go by partitions.
+    #[serde(default)]
+    pub total: Option<u64>,
     /// For how long it has been at it.
     pub seconds: f64,
     /// How far each partition is, if the phase goes by partitions.
@@ -68,6 +75,8 @@ pub(super) struct Steering {
 
 struct State {
     report: Report,
+    /// What has begun is not to be left half done: no one's wish counts.
+    bound: bool,
     begun: Instant,
     said: Instant,
 }
@@ -75,10 +84,10 @@ struct State {
 impl Steering {
     pub(super) fn new(generations: Arc<dyn Generations>, number: u32, watch: Watch) -> Self {
         let (generation, phase, partitions) = (number, Phase::Loading, Vec::new());
-        let (paused, records, seconds) = (false, 0, 0.0);
-        let report = Report { generation, phase, paused, records, seconds, partitions };
+        let (paused, records, total, seconds) = (false, 0, None, 0.0);
+        let report = Report { generation, phase, paused, records, total, seconds, partitions };
         let now = Instant::now();
-        let state = Mutex::new(State { report, begun: now, said: now });
+        let state = Mutex::new(State { report, bound: false, begun: now, said: now });
         Self { generations, number, watch, state }
     }
 
@@ -88,12 +97,35 @@ impl Steering {
         phase: Phase,
         partitions: &[PartitionReport],
     ) -> Result<(), ReplayError> {
+        self.begin(phase, partitions.to_vec(), None).await
+    }
+
+    /// Begins a phase that goes by numbers.
+    pub(super) async fn counting(
+        &self,
+        phase: Phase,
+        total: Option<u64>,
+    ) -> Result<(), ReplayError> {
+        self.begin(phase, Vec::new(), total).await
+    }
+
+    async fn begin(
+        &self,
+        phase: Phase,
+        partitions: Vec<PartitionReport>,
+        total: Option<u64>,
+    ) -> Result<(), ReplayError> {
         let mut state = self.state.lock().await;
-        state.report.phase = phase;
-        state.report.partitions = partitions.to_vec();
-        state.report.records = 0;
+        let report = &mut state.report;
+        (report.phase, report.partitions, report.total) = (phase, partitions, total);
+        report.records = 0;
         state.begun = Instant::now();
         self.say(&mut state).await
+    }
+
+    /// From here on it reports, and no longer does what anyone wants of it.
+    pub(super) async fn carry_through(&self) {
+        self.state.lock().await.bound = true;
     }
 
     /// Notes that a partition has moved. Waits here as long as someone wants a pause.
@@ -104,16 +136,26 @@ impl Steering {
         records: usize,
     ) -> Result<(), ReplayError> {
         let mut state = self.state.lock().await;
-        let report = &mut state.report;
-        report.records += u64::try_from(records).unwrap_or(u64::MAX);
-        if let Some(row) = report.partitions.iter_mut().find(|row| row.partition == partition.0) {
+        let rows = &mut state.report.partitions;
+        if let Some(row) = rows.iter_mut().find(|row| row.partition == partition.0) {
             row.next = next.0;
         }
+        self.add(&mut state, records).await
+    }
+
+    /// Notes that so many more are done. Waits here as long as someone wants a pause.
+    pub(super) async fn counted(&self, records: usize) -> Result<(), ReplayError> {
+        let mut state = self.state.lock().await;
+        self.add(&mut state, records).await
+    }
+
+    async fn add(&self, state: &mut State, records: usize) -> Result<(), ReplayError> {
+        state.report.records += u64::try_from(records).unwrap_or(u64::MAX);
         // While the projectors stand still no one is to wait for a person, nor for a word to be written down.
         if state.said.elapsed() < EVERY || state.report.phase == Phase::Cutting {
             return Ok(());
         }
-        self.say(&mut state).await
+        self.say(state).await
     }
 
     /// Whoever else has something to report waits for the lock meanwhile, and so pauses too.
@@ -122,6 +164,7 @@ impl Steering {
             state.report.seconds = state.begun.elapsed().as_secs_f64();
             let text = serde_json::to_string(&state.report).unwrap_or_default();
             let wanted = self.generations.report(self.number, &text).await?;
+            let wanted = if state.bound { Wanted::Run } else { wanted };
             let was_paused = std::mem::replace(&mut state.report.paused, wanted == Wanted::Pause);
             (self.watch)(&state.report);
             state.said = Instant::now();

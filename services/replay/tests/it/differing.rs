@@ -10,7 +10,7 @@ use crate::{
     world::{World, lives},
 };
 
-const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false };
+const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false, only: None };
 
 /// As the mailer says it: of every state that is newly entered.
 fn mail_of(outcome: &HistoryOutcome) -> Option<&'static str> {

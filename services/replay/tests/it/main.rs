@@ -8,6 +8,9 @@
 
 mod audit;
 mod differing;
+mod hooked;
+mod interrupted;
+mod reindexing;
 mod replaying;
 mod verify;
 mod world;

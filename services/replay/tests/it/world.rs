@@ -65,6 +65,13 @@ impl World {
         }
     }
 
+    /// A record that no one can read: its order waits from there on.
+    pub(crate) async fn park(&self, order: OrderId) {
+        let value = Bytes::from_static(b"\xff");
+        let garbage = NewRecord { value, ..event_record(&sample::placed(order), None) };
+        self.append_records(vec![garbage]).await;
+    }
+
     /// Lets a projector fold all there is, and indexes it.
     pub(crate) async fn fold(&self) {
         self.fold_without_index().await;
@@ -79,7 +86,7 @@ impl World {
     }
 
     /// A projector that works until it is stopped.
-    pub(crate) fn projector(&self) -> Projector {
+    pub(crate) fn projector(&self) -> Running<projector::Error> {
         let parts = projector::Parts {
             log: self.log.clone(),
             store: self.store.clone(),
@@ -90,7 +97,21 @@ impl World {
         let stop = CancellationToken::new();
         let running =
             tokio::spawn(projector::run(parts, projector::Settings::default(), stop.clone()));
-        Projector { stop, running }
+        Running { stop, running }
+    }
+
+    /// A search projector that works until it is stopped.
+    pub(crate) fn searcher(&self) -> Running<search::Error> {
+        let parts = search::Parts {
+            log: self.log.clone(),
+            index: self.index.clone(),
+            dead_letters: self.store.clone(),
+            clock: Arc::new(TestClock::default()),
+            health: Health::default().reporter("search"),
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(search::run(parts, search::Settings::default(), stop.clone()));
+        Running { stop, running }
     }
 
     pub(crate) async fn all_is_folded(&self) {
@@ -159,6 +180,33 @@ impl World {
         done.unwrap();
     }
 
+    /// How many orders are stored.
+    pub(crate) async fn orders(&self) -> u64 {
+        self.store.count_by_state().await.unwrap().iter().map(|(_, count)| count).sum()
+    }
+
+    /// Takes documents away, makes some wrong and others newer than they can be, and adds some of no order.
+    pub(crate) async fn break_index(&self) {
+        let orders: Vec<_> = (1..4).chain(9_000..9_005).map(sample::order_id).collect();
+        let documents = orders.iter().map(|order| {
+            let order = OrderDocument::from(&sample::folded(&[sample::placed(*order)]));
+            OrderDocument { version: 99, ..order }
+        });
+        self.index.upsert(&documents.collect::<Vec<_>>()).await.unwrap();
+        self.sql_in("search.db", "DELETE FROM documents WHERE id % 4 = 0").await;
+        let wrong = "UPDATE documents SET document = json_set(document, '$.region', 'nowhere') WHERE id % 4 = 1";
+        self.sql_in("search.db", wrong).await;
+    }
+
+    /// Tables of search indices that are not read.
+    pub(crate) async fn indices_beside(&self) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("search.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let beside =
+            "SELECT name FROM sqlite_schema WHERE name GLOB 'documents_g*' AND type = 'table'";
+        sqlx::query_scalar(beside).fetch_all(&mut connection).await.unwrap()
+    }
+
     /// Brings the search index up to what is stored.
     pub(crate) async fn index(&self) {
         let mut after = None;
@@ -185,12 +233,12 @@ impl World {
 }
 
 /// One that runs.
-pub(crate) struct Projector {
+pub(crate) struct Running<E> {
     stop: CancellationToken,
-    running: JoinHandle<Result<(), projector::Error>>,
+    running: JoinHandle<Result<(), E>>,
 }
 
-impl Projector {
+impl<E: std::fmt::Debug> Running<E> {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();

@@ -1,0 +1,278 @@
+//! A new search index, filled from a store: every snapshot, then what moved since, until next to nothing does.
+//!
+//! Each document carries its order's version, so the order of requests does not matter and nothing is harmed by being
+//! written twice. Memory is bounded by the requests under way. A document that the index refuses does not hold up the
+//! others: it is counted and told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use events::OrderId;
+use ports::{
+    Consumer, DeadLetters, IndexOutcome, LetterFilter, LetterStatus, NewIndex, Offset,
+    OrderDocument, OrderStore, Partition, SearchError, SearchGenerations, StoreError,
+    StoredSnapshot, retry_until_ok,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ReplayError,
+    catch_up::{behind, decode},
+    steer::{Phase, Steering},
+};
+
+/// Requests under way at the same time.
+const IN_FLIGHT: usize = 4;
+/// Documents in one of them.
+const DOCUMENTS: usize = 1_000;
+/// How often an index that is away or too busy is asked: for some five minutes.
+const TRIES_MAX: u32 = 60;
+
+/// What was written to a new search index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reindexed {
+    /// Documents that it took, or had in that version already; one of an order that moved meanwhile counts each time.
+    pub documents: u64,
+    /// Documents that it can't take: their orders are not found.
+    pub refused: u64,
+    /// The first of these.
+    pub refusals: Vec<RefusedDocument>,
+}
+
+impl Reindexed {
+    /// How many refusals are kept to be told.
+    pub const REFUSALS_MAX: usize = 10;
+}
+
+/// A document that an index can't take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedDocument {
+    /// Whose.
+    pub order_id: OrderId,
+    /// What the index says.
+    pub why: String,
+}
+
+/// A state that an index is filled from.
+#[derive(Clone, Copy)]
+pub(super) struct State<'a> {
+    pub(super) orders: &'a dyn OrderStore,
+    pub(super) dead_letters: &'a dyn DeadLetters,
+}
+
+/// An index on its way to being as its store is.
+pub(super) struct Filling {
+    index: Arc<dyn NewIndex>,
+    /// It is as new as the store was there, or newer.
+    followed: BTreeMap<Partition, Offset>,
+    /// Orders that may move without a record above: someone decides on a dead letter below.
+    parked: BTreeSet<OrderId>,
+    writing: JoinSet<Result<Reindexed, ReplayError>>,
+    done: Reindexed,
+}
+
+impl Filling {
+    /// Makes an empty index. What moves from here on will be followed.
+    pub(super) async fn begin(
+        search: &dyn SearchGenerations,
+        from: State<'_>,
+    ) -> Result<Self, ReplayError> {
+        // The progress first: a letter that comes after it parks an order that has a record above.
+        let progress = from.orders.progress(&[]).await?;
+        let parked = parked(from.dead_letters).await?;
+        let index = patiently("create an index", || search.create()).await?;
+        Ok(Self {
+            index: index.into(),
+            followed: progress.iter().map(|at| (at.partition, at.next)).collect(),
+            parked,
+            writing: JoinSet::new(),
+            done: Reindexed::default(),
+        })
+    }
+
+    /// Writes every snapshot that there is.
+    pub(super) async fn fill(
+        &mut self,
+        from: State<'_>,
+        steering: &Steering,
+    ) -> Result<(), ReplayError> {
+        // Only to be shown: a store that takes too long to count is scanned all the same.
+        let total = from.orders.count_by_state().await.ok();
+        let total = total.map(|counts| counts.iter().map(|(_, count)| count).sum());
+        steering.counting(Phase::Indexing, total).await?;
+        let mut after = None;
+        loop {
+            let page = from.orders.scan(after, DOCUMENTS).await?;
+            let (Some(last), count) = (page.last(), page.len()) else { break };
+            after = Some(last.order_id);
+            self.write(page).await?;
+            steering.counted(count).await?;
+        }
+        self.settle().await
+    }
+
+    /// Writes what has moved since, up to where the store stands now; says how many documents these are.
+    pub(super) async fn follow(
+        &mut self,
+        from: State<'_>,
+        steering: &Steering,
+    ) -> Result<u64, ReplayError> {
+        let progress = from.orders.progress(&[]).await?;
+        let ends = progress.iter().map(|at| (at.partition, at.next)).collect();
+        let mut left = progress.clone();
+        for row in &mut left {
+            row.next = self.followed.get(&row.partition).copied().unwrap_or(Offset::START);
+        }
+        steering.phase(Phase::Following, &behind(&left, &ends)).await?;
+        let before = self.written().await?;
+        for (partition, end) in ends {
+            let mut next = self.followed.get(&partition).copied().unwrap_or(Offset::START);
+            while next < end {
+                let touched = from.orders.touched_since(partition, next, DOCUMENTS).await?;
+                let is_last = touched.len() < DOCUMENTS;
+                let last = touched.last().filter(|_| !is_last);
+                next = last.map_or(end, |(_, offset)| offset.next().min(end));
+                let orders: Vec<_> = touched.into_iter().map(|(order, _)| order).collect();
+                self.write_orders(from.orders, &orders).await?;
+                steering.moved(partition, next, orders.len()).await?;
+            }
+            self.followed.insert(partition, end);
+        }
+        for orders in self.parked.iter().copied().collect::<Vec<_>>().chunks(DOCUMENTS) {
+            self.write_orders(from.orders, orders).await?;
+        }
+        Ok(self.written().await?.saturating_sub(before))
+    }
+
+    /// [`NewIndex::take_writes`].
+    pub(super) async fn take_writes(&self) -> Result<(), ReplayError> {
+        Ok(patiently("move writes", || self.index.take_writes()).await?)
+    }
+
+    /// [`NewIndex::take_reads`].
+    pub(super) async fn take_reads(self) -> Result<Reindexed, ReplayError> {
+        patiently("move reads", || self.index.take_reads()).await?;
+        Ok(self.done)
+    }
+
+    /// Leaves nothing behind, if that can be had: if not, the next attempt sees to it.
+    pub(super) async fn remove(mut self) {
+        self.writing.shutdown().await;
+        if let Err(error) = self.index.remove().await {
+            tracing::warn!(%error, "the new search index is not removed; the next replay does it");
+        }
+    }
+
+    async fn write_orders(
+        &mut self,
+        store: &dyn OrderStore,
+        orders: &[OrderId],
+    ) -> Result<(), ReplayError> {
+        let snapshots = store.load(orders).await?;
+        if snapshots.is_empty() { Ok(()) } else { self.write(snapshots).await }
+    }
+
+    /// Begins to write, once there is room for another request.
+    async fn write(&mut self, snapshots: Vec<StoredSnapshot>) -> Result<(), ReplayError> {
+        while self.writing.len() >= IN_FLIGHT {
+            self.join_one().await?;
+        }
+        self.writing.spawn(write(Arc::clone(&self.index), snapshots));
+        Ok(())
+    }
+
+    /// How many documents are written by now, after waiting for those under way.
+    async fn written(&mut self) -> Result<u64, ReplayError> {
+        self.settle().await?;
+        Ok(self.done.documents.saturating_add(self.done.refused))
+    }
+
+    async fn settle(&mut self) -> Result<(), ReplayError> {
+        while !self.writing.is_empty() {
+            self.join_one().await?;
+        }
+        Ok(())
+    }
+
+    async fn join_one(&mut self) -> Result<(), ReplayError> {
+        let Some(written) = self.writing.join_next().await else { return Ok(()) };
+        let Reindexed { documents, refused, refusals } = written??;
+        let done = &mut self.done;
+        done.documents += documents;
+        done.refused += refused;
+        let room = Reindexed::REFUSALS_MAX.saturating_sub(done.refusals.len());
+        for refusal in refusals.into_iter().take(room) {
+            let RefusedDocument { order_id, why } = &refusal;
+            tracing::warn!(%order_id, why, "the search index refused a document");
+            done.refusals.push(refusal);
+        }
+        Ok(())
+    }
+}
+
+/// One request.
+async fn write(
+    index: Arc<dyn NewIndex>,
+    snapshots: Vec<StoredSnapshot>,
+) -> Result<Reindexed, ReplayError> {
+    let document = |stored| Ok(OrderDocument::from(&decode(stored)?));
+    let documents = snapshots.iter().map(document).collect::<Result<Vec<_>, StoreError>>()?;
+    let outcomes = patiently("write documents", || index.upsert(&documents)).await?;
+    let mut written = Reindexed::default();
+    for (stored, outcome) in snapshots.iter().zip(outcomes) {
+        match outcome {
+            IndexOutcome::Indexed | IndexOutcome::Stale => written.documents += 1,
+            IndexOutcome::Refused(why) => {
+                written.refused += 1;
+                written.refusals.push(RefusedDocument { order_id: stored.order_id, why });
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// The orders that wait for a decision on a dead letter.
+async fn parked(letters: &dyn DeadLetters) -> Result<BTreeSet<OrderId>, StoreError> {
+    let filter = LetterFilter {
+        consumer: Some(Consumer::Projector),
+        statuses: vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard],
+        order: None,
+    };
+    let mut parked = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = letters.letters(&filter, after, DOCUMENTS).await?;
+        let Some(last) = page.last() else { return Ok(parked) };
+        after = Some(last.key());
+        parked.extend(page.iter().filter_map(|letter| letter.parks));
+    }
+}
+
+/// Asks an index again as long as it is away or too busy, within reason.
+async fn patiently<T, F, Fut>(what: &'static str, mut ask: F) -> Result<T, SearchError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, SearchError>>,
+{
+    let failed = |error: &SearchError, delay: std::time::Duration| {
+        metrics::counter!("order_ledger_replay_retries_total", "operation" => what).increment(1);
+        let wait_ms = delay.as_millis();
+        tracing::warn!(%error, wait_ms, "could not {what}, trying again");
+    };
+    let (never, mut tries) = (CancellationToken::new(), 0);
+    let settled = retry_until_ok(&never, failed, || {
+        tries += 1;
+        let (is_last, asked) = (tries >= TRIES_MAX, ask());
+        async move {
+            match asked.await {
+                Err(error @ SearchError::Unavailable(_)) if !is_last => Err(error),
+                settled => Ok(settled),
+            }
+        }
+    });
+    // No one stops it: it ends with an answer.
+    settled.await.unwrap_or_else(|| Err(SearchError::Unavailable("it was not asked".to_owned())))
+}
