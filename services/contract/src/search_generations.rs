@@ -86,6 +86,8 @@ pub async fn writes_move_before_reads<I: SearchIndex + SearchGenerations>(index:
     assert_eq!(version(index, 1).await, Some(1));
     assert_eq!(counts(index).await, [(State::Placed, 1)]);
     new.take_reads().await.unwrap();
+    // Also by a search that need not be fresh: what was found in the former is found here.
+    assert_eq!(index.search(&SearchQuery::default(), None, 9).await.unwrap().total, 2);
     assert_eq!(version(index, 1).await, Some(2));
     assert_eq!(counts(index).await, [(State::Placed, 1), (State::Paid, 1)]);
     assert_eq!(upsert(index, 1, 3, State::Preparing).await, Indexed);
@@ -312,14 +314,19 @@ pub async fn whoever_reads_and_writes_goes_on<I: SearchIndex + SearchGenerations
     };
     let read = async {
         let ids: Vec<OrderId> = (1..=ORDERS).map(order_id).collect();
-        let mut seen = BTreeMap::new();
+        let (mut seen, mut found_at) = (BTreeMap::new(), BTreeMap::new());
         while !done.load(Ordering::Relaxed) {
-            for (order, version) in index.versions(&ids).await.unwrap() {
+            let versions = index.versions(&ids).await.unwrap();
+            assert!(versions.len() >= seen.len(), "{seen:?} became {versions:?}");
+            for (order, version) in versions {
                 let before = seen.insert(order, version).unwrap_or(0);
                 assert!(before <= version, "{order} went from {before} back to {version}");
             }
             let found = index.search(&SearchQuery::default(), None, 100).await.unwrap();
-            assert!(found.total <= ORDERS, "{found:?}");
+            for hit in found.hits {
+                let before = found_at.insert(hit.order_id, hit.version).unwrap_or(0);
+                assert!(before <= hit.version, "{hit:?} was found at {before}");
+            }
             index.count_by_state().await.unwrap();
         }
     };

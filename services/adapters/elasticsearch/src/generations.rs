@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use elasticsearch::{
     Elasticsearch,
-    indices::{IndicesCreateParts, IndicesDeleteParts},
+    indices::{IndicesCreateParts, IndicesDeleteParts, IndicesRefreshParts},
 };
 use ports::{IndexOutcome, NewIndex, OrderDocument, SearchError, SearchGenerations};
 
@@ -91,6 +91,10 @@ impl NewIndex for ElasticsearchNewIndex {
 
     async fn take_reads(&self) -> Result<(), SearchError> {
         let Named { name, number } = &self.index;
+        // What was written is found from the first search on, as it was in the former.
+        let names = [name.as_str()];
+        let refresh = IndicesRefreshParts::Index(&names);
+        answer(self.client.indices().refresh(refresh).send()).await?.success()?;
         let in_use = self.aliases.in_use(&self.client).await?;
         let mut former: Vec<_> = in_use.read.into_iter().chain(in_use.write).collect();
         // Newer ones are someone else's who has begun meanwhile.
