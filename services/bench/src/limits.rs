@@ -157,8 +157,7 @@ pub(crate) async fn copied(installation: &Installation, generation: u32) -> Resu
     let create = format!(
         "CREATE SCHEMA {to};
          CREATE TABLE {to}.orders (LIKE {from}.orders INCLUDING ALL EXCLUDING INDEXES, PRIMARY KEY (order_id));
-         CREATE TABLE {to}.order_history (LIKE {from}.order_history INCLUDING ALL EXCLUDING INDEXES,
-                                          PRIMARY KEY (partition, \"offset\"))"
+         CREATE TABLE {to}.order_history (LIKE {from}.order_history INCLUDING ALL EXCLUDING INDEXES)"
     );
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&pool).await?;
     let mut rows = Vec::new();

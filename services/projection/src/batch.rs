@@ -16,6 +16,7 @@ pub struct Projection {
     entries: Vec<Entry>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every one is an event")]
 enum Entry {
     Event(LogRecord, Event),
     Dead(Box<DeadLetter>),

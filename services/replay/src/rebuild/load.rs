@@ -99,6 +99,7 @@ struct Held {
 }
 
 /// A record, read.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is an event")]
 enum Entry {
     Event(LogRecord, Event),
     Dead(Box<DeadLetter>),

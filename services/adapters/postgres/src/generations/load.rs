@@ -26,7 +26,7 @@ impl GenerationStore for PostgresStore {
 
     async fn finish_loading(&self) -> Result<(), StoreError> {
         let set_aside = async |connection: &mut PgConnection| {
-            let indexes = "SELECT tablename, indexdef FROM indexes_set_aside ORDER BY indexdef";
+            let indexes = "SELECT tablename, make FROM indexes_set_aside ORDER BY make";
             Ok::<Vec<(String, String)>, Error>(sqlx::query_as(indexes).fetch_all(connection).await?)
         };
         let (of_history, of_orders): (Vec<_>, Vec<_>) =
@@ -57,24 +57,27 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Drops the indexes that no loading needs, and writes down how to make them again.
+    /// Drops the indexes that no loading needs, and writes down how to make them again: all but the one that finds an
+    /// order which was let go of too early.
     pub(super) async fn set_indexes_aside(&self) -> Result<(), Error> {
         self.run(async |connection| {
             let mut transaction = connection.begin().await?;
             sqlx::query(
                 "CREATE TABLE indexes_set_aside AS
-                 SELECT tablename, indexname, indexdef FROM pg_indexes
+                 SELECT tablename, format('DROP INDEX %I', indexname) AS \"drop\", indexdef AS make FROM pg_indexes
                  WHERE schemaname = current_schema() AND tablename IN ('orders', 'order_history')
-                   AND indexname NOT IN (SELECT conname FROM pg_constraint)",
+                   AND indexname NOT IN (SELECT conname FROM pg_constraint)
+                 UNION ALL
+                 SELECT 'order_history', format('ALTER TABLE order_history DROP CONSTRAINT %I', conname),
+                        format('ALTER TABLE order_history ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid))
+                 FROM pg_constraint WHERE conrelid = 'order_history'::regclass AND contype = 'p'",
             )
             .execute(&mut *transaction)
             .await?;
-            let names: Vec<String> =
-                sqlx::query_scalar("SELECT quote_ident(indexname) FROM indexes_set_aside")
-                    .fetch_all(&mut *transaction)
-                    .await?;
-            for name in names {
-                let drop = format!("DROP INDEX {name}");
+            let drops: Vec<String> = sqlx::query_scalar("SELECT \"drop\" FROM indexes_set_aside")
+                .fetch_all(&mut *transaction)
+                .await?;
+            for drop in drops {
                 sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *transaction).await?;
             }
             Ok(transaction.commit().await?)
