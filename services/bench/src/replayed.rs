@@ -14,7 +14,7 @@ use replay::{Parts, Phase, Plan, Report, Source, Until, Watch, replay};
 
 use crate::{
     Failure, Row, limits, placed,
-    setup::{Installation, Projecting, Server, caught_up, clock, rate},
+    setup::{self, Installation, Projecting, Server, caught_up, clock, rate},
 };
 
 const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false, only: None };
@@ -28,8 +28,9 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
     let installation = Installation::new().await?;
     limits::fill_with_lives(&installation, orders).await?;
     let phases = Phases::default();
+    setup::forget_peak()?;
     let replayed = replay(&parts(&installation)?, &KEPT, noting(&phases)).await?;
-    let ended = Instant::now();
+    let (ended, peak) = (Instant::now(), setup::peak_resident_mib()?);
     let began = |phase| {
         let phases = phases.lock().unwrap_or_else(PoisonError::into_inner);
         phases.iter().find(|(begun, _)| *begun == phase).map_or(ended, |(_, at)| *at)
@@ -47,7 +48,7 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
     };
     Ok(vec![
         row("replayed into Postgres", verifying - loading),
-        row("replayed and verified", ended - loading),
+        row(&format!("replayed and verified, with {peak} MiB at most"), ended - loading),
     ])
 }
 

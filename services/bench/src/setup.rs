@@ -172,6 +172,11 @@ impl IdSource for RandomIds {
     }
 }
 
+/// Lets [`peak_resident_mib`] start anew (`/proc/self/clear_refs`, see proc(5)).
+pub(crate) fn forget_peak() -> Result<(), Failure> {
+    Ok(fs::write("/proc/self/clear_refs", "5")?)
+}
+
 /// The most memory that this process ever held, in MiB, as Linux tells it.
 pub(crate) fn peak_resident_mib() -> Result<u64, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;
