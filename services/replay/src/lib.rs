@@ -9,4 +9,7 @@ pub use rebuild::{
     PartitionReport, Parts, Phase, Plan, ReplayError, Replayed, Report, Source, Until, Watch,
     replay,
 };
-pub use verify::{Difference, Ledger, Share, Tell, Verification, VerifyError, verify};
+pub use verify::{
+    Compared, Difference, Ledger, Share, Tell, Verification, VerifyError, VerifySettings, verify,
+    verify_with,
+};

@@ -7,6 +7,9 @@
 )]
 
 mod audit;
+mod bounded;
+mod parking;
 mod replaying;
+mod tampering;
 mod verify;
 mod world;
