@@ -8,6 +8,7 @@
 
 mod audit;
 mod bounded;
+mod copies;
 mod parking;
 mod replaying;
 mod tampering;
