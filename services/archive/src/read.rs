@@ -104,13 +104,13 @@ impl ArchiveReader {
                 self.current = None;
             }
             let Some(entry) = self.files.next() else { return Ok(None) };
-            self.current = Some(Open::open(self.folder.join(&entry.name), entry.records)?);
+            self.current = Some(Open::file(self.folder.join(&entry.name), entry.records)?);
         }
     }
 }
 
 impl Open {
-    fn open(path: PathBuf, records: u64) -> Result<Self, ArchiveError> {
+    fn file(path: PathBuf, records: u64) -> Result<Self, ArchiveError> {
         let opened = File::open(&path).and_then(Decoder::new);
         let lines = BufReader::new(opened.map_err(ArchiveError::file(&path))?).lines();
         Ok(Self { path, lines, read: 0, records })
