@@ -64,6 +64,21 @@ async fn a_record_changed_alike_in_log_and_history_is_found() {
     assert_eq!(world.wrong().await, expected);
 }
 
+/// And the partition's head as well: the order's is left to tell.
+#[tokio::test]
+async fn a_record_changed_alike_in_all_but_the_snapshot_is_found() {
+    let world = World::folded(&lives(1..4)).await;
+    let (row, value) = forged(&world, sample::order_id(2)).await;
+    change_log(&world, row.position, &value).await;
+    change_history(&world, row.position, &value).await;
+    let (_, differences) = world.verify().await;
+    let head = differences[0].expected.split(':').next().unwrap();
+    let partition = row.position.partition;
+    let forge = format!("UPDATE progress SET digest = x'{head}' WHERE partition = {partition}");
+    world.sql(&forge).await;
+    assert_eq!(world.wrong().await, [of_order(2, "snapshot.head")]);
+}
+
 /// And in the snapshot: only the partition's chain is left to tell.
 #[tokio::test]
 async fn a_record_changed_alike_everywhere_is_found() {
