@@ -230,8 +230,9 @@ impl Copies<'_> {
                         } += 1;
                     }
                     let Some(id) = id.filter(|id| span.has(id)) else { return };
-                    let (log, copy, _) =
-                        heads.entry(id).or_insert((Head::default(), Head::default(), is_order));
+                    let (log, copy, _) = heads
+                        .entry(id)
+                        .or_insert_with(|| (Head::default(), Head::default(), is_order));
                     if is_log { log } else { copy }.add(content(record).1);
                     while heads.len() > max && span.halve() {
                         heads.retain(|id, _| span.has(id));

@@ -44,6 +44,9 @@ pub enum VerifyError {
     /// The search index.
     #[error("can't read the search index")]
     Search(#[from] SearchError),
+    /// A part of it ended without a word.
+    #[error("records' digests were not computed: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 /// What is verified.

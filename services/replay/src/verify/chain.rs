@@ -3,9 +3,8 @@
 //! Whoever changes a record in the log, and alike what was made of it, changes every head after it; the heads that are
 //! stored were computed when the record was first folded.
 
-use codec::record_digest;
 use events::Digest;
-use ports::{Checkpoint, LogRecord, Offset, OrderStore, Partition, Position, Progress, StoreError};
+use ports::{Checkpoint, Offset, OrderStore, Partition, Position, Progress, StoreError};
 
 use super::{
     difference::{Difference, nothing},
@@ -38,14 +37,14 @@ impl Chain {
         Self { partition, next: Offset::START, head: Digest::ZERO, passed: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, record: &LogRecord) {
-        let offset = record.position.offset;
+    /// Adds a record by its digest.
+    pub(super) fn add(&mut self, offset: Offset, record: Digest) {
         let place = Offset(offset.0 - offset.0.rem_euclid(APART));
         if place >= self.next && place > Offset::START {
             let must_be = place == self.next;
             self.passed.push(Passed { next: place, head: self.head, must_be });
         }
-        self.head = self.head.chain(record_digest(record));
+        self.head = self.head.chain(record);
         self.next = offset.next();
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use events::{Event, OrderId};
+use events::{Digest, Event, OrderId};
 use ports::{
     HistoryOutcome, HistoryRow, LogRecord, Offset, Partition, Progress, Reader, StoredSnapshot,
     Topic,
@@ -42,7 +42,7 @@ pub(super) struct PartitionCheck<'a> {
     pub(super) letters: HashMap<OrderId, Vec<Offset>>,
     /// Orders that may be decided on at this moment: they are compared at the end.
     pub(super) undecided: BTreeSet<OrderId>,
-    /// Rows that are not of the event that the log has there.
+    /// Where there is no row of the event that the log has there.
     pub(super) disbelieved: HashSet<Offset>,
     /// The first orders of the log, whose documents are part of every sample.
     pub(super) first: HashSet<OrderId>,
@@ -61,7 +61,7 @@ impl<'a> PartitionCheck<'a> {
             ledger,
             partition,
             partitions,
-            page,
+            page: page.max(1),
             next: Offset::START,
             chain: Chain::new(partition),
             orders: Orders::new(held_max, until.0, filter_bits_max),
@@ -87,15 +87,15 @@ impl<'a> PartitionCheck<'a> {
             let (records, is_last) = gather(reader.as_mut(), self.page).await?;
             let end = records.last().map_or(until, |last| last.position.offset.next());
             let end = if is_last { until.max(end) } else { end };
-            let mut accounts =
-                Accounts::load(self.ledger, self.partition, self.next, end, self.page).await?;
-            let records: Vec<_> = records
-                .into_iter()
-                .map(|record| (expect::read(&record, self.partitions), record))
-                .collect();
+            let partitions = self.partitions;
+            // Elsewhere, while the store answers: that is most of the work.
+            let read = tokio::task::spawn_blocking(move || read(records, partitions));
+            let stored = Accounts::load(self.ledger, self.partition, self.next, end, self.page);
+            let (accounts, records) = tokio::join!(stored, read);
+            let (mut accounts, records) = (accounts?, records?);
             self.recall(&records).await?;
-            for (read, record) in &records {
-                self.chain.add(record);
+            for ReadRecord { record, read, digest } in &records {
+                self.chain.add(record.position.offset, *digest);
                 found.counted.records += 1;
                 self.record(read, record, &mut accounts, found);
             }
@@ -122,10 +122,10 @@ impl<'a> PartitionCheck<'a> {
     }
 
     /// Takes orders back that were let go of too early: folded from their rows, which have been compared.
-    async fn recall(&mut self, records: &[(Read, LogRecord)]) -> Result<(), VerifyError> {
+    async fn recall(&mut self, records: &[ReadRecord]) -> Result<(), VerifyError> {
         let orders: BTreeSet<_> = records
             .iter()
-            .filter_map(|(read, _)| match read {
+            .filter_map(|ReadRecord { read, .. }| match read {
                 Read::Event(event) => Some(event.order_id),
                 Read::Unreadable { .. } => None,
             })
@@ -167,6 +167,7 @@ impl<'a> PartitionCheck<'a> {
             Read::Unreadable { parks } => {
                 found.counted.dead_letters += 1;
                 let is_discarded = accounts.unreadable(record, *parks, found);
+                self.disbelieved.insert(offset);
                 if let Some(order) = *parks {
                     self.letters.entry(order).or_default().push(offset);
                     if !is_discarded {
@@ -266,6 +267,22 @@ impl<'a> PartitionCheck<'a> {
         let progress = self.ledger.store.progress(&[self.partition]).await?;
         Ok(progress.first().map_or(self.next, |progress| progress.next).max(self.next))
     }
+}
+
+/// A record, and what it is by itself.
+struct ReadRecord {
+    record: LogRecord,
+    read: Read,
+    digest: Digest,
+}
+
+fn read(records: Vec<LogRecord>, partitions: u32) -> Vec<ReadRecord> {
+    let read = |record: LogRecord| ReadRecord {
+        read: expect::read(&record, partitions),
+        digest: codec::record_digest(&record),
+        record,
+    };
+    records.into_iter().map(read).collect()
 }
 
 /// Whole batches, until they are a page; and whether that was the last one.
