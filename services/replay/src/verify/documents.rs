@@ -62,7 +62,7 @@ impl PartitionCheck<'_> {
         let orders: BTreeSet<_> =
             self.orders.remaining().into_iter().filter(|id| self.is_wanted(*id)).collect();
         for page in orders.into_iter().collect::<Vec<_>>().chunks(PAGE) {
-            let recalled = self.recall_all(page).await?;
+            let recalled = self.recall(page.iter().copied()).await?;
             for (order, differing) in self.differing_documents(page).await? {
                 let position = self.orders.get(order).map(|held| held.position);
                 for (stored, expected) in differing {

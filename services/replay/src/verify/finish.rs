@@ -1,7 +1,5 @@
 //! What is compared once the log of a partition is read: the orders that are left, and that there is nothing beyond.
 
-use std::collections::BTreeSet;
-
 use events::OrderId;
 use ports::{Offset, Position, StoredSnapshot};
 
@@ -51,7 +49,7 @@ impl PartitionCheck<'_> {
         page: &[OrderId],
         found: &mut Findings<'_, '_>,
     ) -> Result<Vec<(OrderId, Position)>, VerifyError> {
-        let recalled = self.recall_all(page).await?;
+        let recalled = self.recall(page.iter().copied()).await?;
         let stored = self.stored(page).await?;
         let mut moved = Vec::new();
         for order in page {
@@ -89,25 +87,6 @@ impl PartitionCheck<'_> {
             return self.settle(order).await;
         }
         Ok(Ok(differences))
-    }
-
-    /// Takes those back that were let go of, for a moment; says which.
-    pub(super) async fn recall_all(
-        &mut self,
-        page: &[OrderId],
-    ) -> Result<BTreeSet<OrderId>, VerifyError> {
-        let mut recalled = BTreeSet::new();
-        for order in page {
-            if self.orders.may_be_let_go(*order) {
-                let parked = self.parked.get(order).copied();
-                if let Some(held) = self.refold(*order, parked).await?.held {
-                    let touched = held.position.offset;
-                    self.orders.put(held, touched);
-                    recalled.insert(*order);
-                }
-            }
-        }
-        Ok(recalled)
     }
 
     /// Nothing may be stored of records above what is folded.

@@ -93,7 +93,12 @@ impl<'a> PartitionCheck<'a> {
             let stored = Accounts::load(self.ledger, self.partition, self.next, end, self.page);
             let (accounts, records) = tokio::join!(stored, read);
             let (mut accounts, records) = (accounts?, records?);
-            self.recall(&records).await?;
+            let touched = records.iter().filter_map(|ReadRecord { read, .. }| match read {
+                Read::Event(event) => Some(event.order_id),
+                Read::Unreadable { .. } => None,
+            });
+            // Those that were let go of too early.
+            self.recall(touched).await?;
             for ReadRecord { record, read, digest } in &records {
                 self.chain.add(record.position.offset, *digest);
                 found.counted.records += 1;
@@ -119,26 +124,6 @@ impl<'a> PartitionCheck<'a> {
         found: &mut Findings<'_, '_>,
     ) -> Result<(), VerifyError> {
         Ok(self.chain.compare(self.ledger.store, stored, self.next, found).await?)
-    }
-
-    /// Takes orders back that were let go of too early: folded from their rows, which have been compared.
-    async fn recall(&mut self, records: &[ReadRecord]) -> Result<(), VerifyError> {
-        let orders: BTreeSet<_> = records
-            .iter()
-            .filter_map(|ReadRecord { read, .. }| match read {
-                Read::Event(event) => Some(event.order_id),
-                Read::Unreadable { .. } => None,
-            })
-            .filter(|order| self.orders.may_be_let_go(*order))
-            .collect();
-        for order in orders {
-            let parked = self.parked.get(&order).copied();
-            if let Some(held) = self.refold(order, parked).await?.held {
-                let touched = held.position.offset;
-                self.orders.put(held, touched);
-            }
-        }
-        Ok(())
     }
 
     fn record(

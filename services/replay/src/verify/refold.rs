@@ -1,8 +1,10 @@
 //! An order from its history rows, which have been compared with the log: one that was let go of, or one whose dead letters
 //! are decided on while it is verified.
 
+use std::collections::{BTreeSet, HashMap};
+
 use events::OrderId;
-use ports::{Offset, Position};
+use ports::{HistoryRow, Offset, Position};
 
 use super::{
     VerifyError,
@@ -22,20 +24,50 @@ pub(super) struct Refolded {
     pub(super) differences: Vec<Difference>,
 }
 
+/// Orders that are folded from their rows at once.
+const ORDERS: usize = 500;
+/// Rows that are read of each at first: few have more.
+const ROWS: usize = 32;
+
 impl PartitionCheck<'_> {
-    /// Folds an order from its rows below where the log is read; those after the record at `parked` wait.
-    pub(super) async fn refold(
+    /// Takes orders back that were let go of, if these are; says which.
+    pub(super) async fn recall(
+        &mut self,
+        orders: impl Iterator<Item = OrderId> + Send,
+    ) -> Result<BTreeSet<OrderId>, VerifyError> {
+        let let_go: BTreeSet<_> = orders.filter(|id| self.orders.may_be_let_go(*id)).collect();
+        let mut recalled = BTreeSet::new();
+        for page in let_go.into_iter().collect::<Vec<_>>().chunks(ORDERS) {
+            let mut beginnings: HashMap<OrderId, Vec<HistoryRow>> = HashMap::new();
+            for row in self.ledger.store.histories(page, ROWS).await? {
+                beginnings.entry(row.order_id).or_default().push(row);
+            }
+            for (order, beginning) in beginnings {
+                let parked = self.parked.get(&order).copied();
+                if let Some(held) = self.refold(order, beginning, parked).await?.held {
+                    let touched = held.position.offset;
+                    self.orders.put(held, touched);
+                    recalled.insert(order);
+                }
+            }
+        }
+        Ok(recalled)
+    }
+
+    /// Folds an order from its rows below where the log is read, the first [`ROWS`] of which are its `beginning`; those
+    /// after the record at `parked` wait.
+    async fn refold(
         &self,
         order_id: OrderId,
+        beginning: Vec<HistoryRow>,
         parked: Option<Offset>,
     ) -> Result<Refolded, VerifyError> {
         let mut refolded = Refolded::default();
         let (mut order, mut last) = (None, None);
-        let mut after = None;
+        let (mut rows, mut limit) = (beginning, ROWS);
         loop {
-            let rows = self.ledger.store.history_page(order_id, after, PAGE).await?;
-            let is_last = rows.len() < PAGE;
-            after = rows.last().map(|row| row.position.offset);
+            let is_last = rows.len() < limit;
+            let after = rows.last().map(|row| row.position.offset);
             for row in rows {
                 let Position { partition, offset } = row.position;
                 if partition != self.partition
@@ -62,6 +94,8 @@ impl PartitionCheck<'_> {
             if is_last {
                 break;
             }
+            limit = PAGE;
+            rows = self.ledger.store.history_page(order_id, after, limit).await?;
         }
         let held = order.zip(last);
         refolded.held = held.map(|(order, position)| Held { order, position, kept: false });
@@ -76,7 +110,8 @@ impl PartitionCheck<'_> {
     ) -> Result<Result<Vec<Difference>, Position>, VerifyError> {
         loop {
             let parked = self.first_letter(order).await?;
-            let Refolded { held, mut differences } = self.refold(order, parked).await?;
+            let beginning = self.ledger.store.history_page(order, None, ROWS).await?;
+            let Refolded { held, mut differences } = self.refold(order, beginning, parked).await?;
             let stored = self.stored(&[order]).await?.remove(&order);
             if let Some(stored) = stored.as_ref().filter(|stored| self.is_ahead(stored)) {
                 return Ok(Err(stored.position));
