@@ -31,7 +31,7 @@ pub(crate) struct PartitionEntry {
     pub(crate) files: Vec<FileEntry>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FileEntry {
     pub(crate) name: String,
     pub(crate) records: u64,

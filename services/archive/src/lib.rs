@@ -8,6 +8,7 @@
 mod export;
 mod format;
 mod import;
+mod read;
 
 use std::{io, path::PathBuf};
 
@@ -15,6 +16,7 @@ use ports::{AppendError, LogError};
 
 pub use export::export;
 pub use import::import;
+pub use read::{Archive, ArchiveReader};
 
 /// What was written or read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

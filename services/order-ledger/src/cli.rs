@@ -95,13 +95,23 @@ pub(crate) enum LogVerb {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// How many documents of the search index to compare: of a sample, the first thousand orders of each partition and
-    /// one in a hundred of the rest
+    /// How many documents of the search index to compare: of a sample, those of the first thousand orders of each
+    /// partition's log and of one in a hundred of the rest
     #[arg(long, value_enum, default_value_t = Documents::Sample)]
     pub(crate) documents: Documents,
     /// `json` prints an object a line: every difference, and the counts last
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
+    /// Verify this generation beside the live one, without documents
+    #[arg(long, value_name = "N", conflicts_with = "documents")]
+    pub(crate) generation: Option<u32>,
+    /// Compare the log with a second copy instead, order by order: kafka://HOST:PORT[,…], sqlite:FILE, or the folder of
+    /// an archive
+    #[arg(long, value_name = "COPY", conflicts_with_all = ["documents", "generation"])]
+    pub(crate) against: Option<String>,
+    /// The prefix of the copy's topics on Kafka [default: as that of the log's]
+    #[arg(long, value_name = "PREFIX", requires = "against")]
+    pub(crate) against_topic_prefix: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

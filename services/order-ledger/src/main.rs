@@ -1,5 +1,6 @@
 //! `order-ledger`: the command line over every role, and the only place that prints errors.
 
+mod against;
 mod cli;
 mod client;
 mod clock;

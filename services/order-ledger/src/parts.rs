@@ -8,8 +8,8 @@ use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
-    AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, IdSource, Mailer, OrderStore,
-    SearchIndex, TimerStore, TopicSettings,
+    AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, Generations, IdSource, Mailer,
+    OrderStore, SearchIndex, TimerStore, TopicSettings,
 };
 
 use crate::{
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) timers: Arc<dyn TimerStore>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) audits: Arc<dyn AuditStore>,
+    pub(crate) generations: Arc<dyn Generations>,
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -98,6 +99,7 @@ impl Parts {
             timers: stores.timers,
             dead_letters: stores.dead_letters,
             audits: stores.audits,
+            generations: stores.generations,
             search,
             mailer,
             clock,
@@ -107,13 +109,14 @@ impl Parts {
     }
 }
 
-/// One database behind four ports.
+/// One database behind six ports.
 struct Stores {
     orders: Arc<dyn OrderStore>,
     deliveries: Arc<dyn DeliveryStore>,
     timers: Arc<dyn TimerStore>,
     dead_letters: Arc<dyn DeadLetters>,
     audits: Arc<dyn AuditStore>,
+    generations: Arc<dyn Generations>,
 }
 
 impl Stores {
@@ -133,16 +136,24 @@ impl Stores {
         })
     }
 
-    fn of<S: OrderStore + DeliveryStore + TimerStore + DeadLetters + AuditStore + 'static>(
-        store: S,
-    ) -> Self {
+    fn of<S>(store: S) -> Self
+    where
+        S: OrderStore
+            + DeliveryStore
+            + TimerStore
+            + DeadLetters
+            + AuditStore
+            + Generations
+            + 'static,
+    {
         let store = Arc::new(store);
         Self {
             orders: Arc::<S>::clone(&store),
             deliveries: Arc::<S>::clone(&store),
             timers: Arc::<S>::clone(&store),
             dead_letters: Arc::<S>::clone(&store),
-            audits: store,
+            audits: Arc::<S>::clone(&store),
+            generations: store,
         }
     }
 }

@@ -3,32 +3,57 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
-use replay::{Difference, Ledger, Share, Verification};
+use indicatif::{ProgressBar, ProgressStyle};
+use ports::{GenerationStore, Stage};
+use replay::{Compared, Difference, Ledger, Share, Verification, VerifySettings};
 use serde_json::json;
 
 use crate::{
-    Failure,
+    Failure, against,
     cli::{Documents, Output, VerifyArgs},
     config::Config,
     parts::Parts,
 };
 
-/// Verifies, and prints every difference as it is found and what was looked at.
+/// Verifies, showing how far it is on a terminal, and prints every difference as it is found and what was looked at.
 pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
     let parts = Parts::open(config).await?;
+    if let Some(copy) = &args.against {
+        return against::run(copy, args, config, &parts).await;
+    }
+    let beside = match args.generation {
+        Some(number) => beside(&parts, number).await?,
+        None => None,
+    };
+    let ledger = match (&beside, args.generation) {
+        (Some(store), _) => {
+            let (store, dead_letters) = (store.as_ref(), store.as_ref());
+            Ledger { store, dead_letters, ..ledger(&parts, Documents::None) }
+        }
+        (None, Some(_)) => ledger(&parts, Documents::None),
+        (None, None) => ledger(&parts, args.documents),
+    };
+    let bar = bar()?;
+    let progress = |Compared { records, of, held: _ }| {
+        bar.set_length(of);
+        bar.set_position(records);
+    };
     let mut broken = None;
     let mut tell = |difference: Difference| {
         let line = match args.output {
             Output::Human => difference.to_string(),
             Output::Json => difference_json(&difference).to_string(),
         };
-        if let Err(error) = writeln!(io::stdout(), "{line}") {
+        if let Err(error) = bar.suspend(|| writeln!(io::stdout(), "{line}")) {
             broken.get_or_insert(error);
         }
     };
-    let found = replay::verify(ledger(&parts, args.documents), &mut tell).await?;
+    let settings = VerifySettings { progress: Some(&progress), ..VerifySettings::default() };
+    let found = replay::verify_with(ledger, settings, &mut tell).await?;
+    bar.finish_and_clear();
     if let Some(error) = broken {
         return Err(error.into());
     }
@@ -38,6 +63,36 @@ pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, 
     };
     writeln!(io::stdout(), "{last}")?;
     Ok(if found.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How far it is, of how much.
+fn bar() -> Result<ProgressBar, Failure> {
+    drawn("{wide_bar} {human_pos} of {human_len} records, {per_sec}, {eta} left")
+}
+
+/// How far it is, if no one knows of how much.
+pub(crate) fn spinner() -> Result<ProgressBar, Failure> {
+    drawn("{spinner} {human_pos} records, {per_sec}")
+}
+
+/// Draws nothing if stderr is no terminal.
+fn drawn(template: &str) -> Result<ProgressBar, Failure> {
+    let bar = ProgressBar::no_length();
+    bar.set_style(ProgressStyle::with_template(template)?);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok(bar)
+}
+
+/// A generation beside the live one; `None` if it is the live one.
+async fn beside(parts: &Parts, number: u32) -> Result<Option<Box<dyn GenerationStore>>, Failure> {
+    let all = parts.generations.generations().await?;
+    let found = all.iter().find(|generation| generation.number == number);
+    match found.map(|generation| generation.stage) {
+        None => Err(format!("there is no generation {number}").into()),
+        Some(Stage::Live) => Ok(None),
+        Some(Stage::Loading) => Err(format!("generation {number} has not loaded yet").into()),
+        Some(Stage::Ready | Stage::Retired) => Ok(Some(parts.generations.open(number).await?)),
+    }
 }
 
 /// What there is to verify.
@@ -57,7 +112,7 @@ pub(crate) fn ledger(parts: &Parts, documents: Documents) -> Ledger<'_> {
 
 /// One line for people.
 pub(crate) fn summary(found: &Verification) -> String {
-    let Verification { records, applied, rejected, duplicates, .. } = found;
+    let Verification { records, applied, rejected, duplicates, parked, .. } = found;
     let Verification { dead_letters, behind, orders, documents, differences, .. } = found;
     let verdict = match differences {
         0 => "every record is accounted for, every stored snapshot equals the fold of the log, byte for byte"
@@ -65,8 +120,8 @@ pub(crate) fn summary(found: &Verification) -> String {
         count => format!("{count} differences"),
     };
     format!(
-        "{records} records ({applied} applied, {rejected} rejected, {duplicates} duplicates, {dead_letters} dead letters; \
-         {behind} not folded yet), {orders} orders, {documents} documents: {verdict}"
+        "{records} records ({applied} applied, {rejected} rejected, {duplicates} duplicates, {parked} parked, \
+         {dead_letters} dead letters; {behind} not folded yet), {orders} orders, {documents} documents: {verdict}"
     )
 }
 

@@ -9,6 +9,7 @@ mod dead_letter;
 mod delivery;
 mod generation;
 mod health;
+mod history;
 mod log;
 mod mail;
 mod murmur2;
@@ -28,6 +29,7 @@ pub use generation::{
     Cut, Generation, GenerationStore, Generations, Lease, NewGeneration, Stage, Wanted,
 };
 pub use health::{Health, Reporter};
+pub use history::{HistoryOutcome, HistoryRow};
 pub use log::{
     Ack, AppendError, EventLog, Follower, Group, GroupOffsets, Header, LogError, LogRecord,
     NewRecord, Offset, Partition, Position, Reader, Revoked, StartOffsets, Subscription,
@@ -42,8 +44,8 @@ pub use search::{
     SearchKey, SearchQuery,
 };
 pub use store::{
-    Checkpoint, Commit, CommitError, HistoryOutcome, HistoryRow, ListKey, LookedUp, OrderFilter,
-    OrderStore, PartitionCommit, Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, ListKey, LookedUp, OrderFilter, OrderStore, PartitionCommit,
+    Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
 pub use words::words;

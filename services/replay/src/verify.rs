@@ -1,25 +1,36 @@
 //! Verification: the log, folded again, must say what is stored, and every record of it must be accounted for.
 //!
-//! One partition after the other, up to the offset that the store says is folded, beside whoever folds on: an order that
-//! moved meanwhile is compared once the log is read up to there. Memory is bounded by the orders of one partition, and the
-//! ids of all. It shares nothing with the projector but the fold itself, and writes nothing.
+//! Two partitions at a time, each up to the offset that the store says is folded, beside whoever folds on: an order that
+//! moved meanwhile is compared once the log is read up to there. Memory is bounded by the orders that are open, and some
+//! bits for each of the others. It shares nothing with the projector but the fold itself, and writes nothing.
 
 mod account;
+mod chain;
 mod difference;
+mod documents;
+mod expect;
+mod findings;
+mod finish;
+mod held;
 mod partition;
+mod refold;
+mod surplus;
 
-use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
 
-use events::OrderId;
 use ports::{
-    DeadLetters, EventLog, LogError, Offset, OrderStore, Partition, Position, SearchError,
+    DeadLetters, EventLog, LogError, Offset, OrderStore, Position, Progress, SearchError,
     SearchIndex, StoreError, Topic,
 };
 use serde::Serialize;
 
 pub use difference::Difference;
 
-use self::{difference::nothing, partition::PartitionCheck};
+use self::{
+    findings::{Findings, Shared},
+    partition::PartitionCheck,
+    surplus::Verified,
+};
 
 /// Something could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +44,9 @@ pub enum VerifyError {
     /// The search index.
     #[error("can't read the search index")]
     Search(#[from] SearchError),
+    /// A part of it ended without a word.
+    #[error("records' digests were not computed: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 /// What is verified.
@@ -53,7 +67,7 @@ pub struct Ledger<'a> {
 pub enum Share {
     /// Every one.
     All,
-    /// The first thousand of each partition, by id, and one in a hundred of the rest.
+    /// The first thousand of each partition's log, and one in a hundred of the rest.
     Sample,
 }
 
@@ -82,24 +96,60 @@ pub struct Verification {
     pub differences: u64,
 }
 
-/// Is told of each difference as it is found.
-pub type Tell<'a> = &'a mut (dyn FnMut(Difference) + Send);
-
-/// Counts and tells of differences.
-struct Findings<'a> {
-    counted: Verification,
-    tell: Tell<'a>,
-}
-
-impl Findings<'_> {
-    fn differs(&mut self, difference: Difference) {
-        self.counted.differences += 1;
-        (self.tell)(difference);
+impl Verification {
+    /// Adds what was found elsewhere.
+    const fn add(&mut self, other: &Self) {
+        let Self { records, applied, rejected, duplicates, parked, .. } = other;
+        let Self { dead_letters, behind, orders, documents, differences, .. } = other;
+        self.records += *records;
+        self.applied += *applied;
+        self.rejected += *rejected;
+        self.duplicates += *duplicates;
+        self.parked += *parked;
+        self.dead_letters += *dead_letters;
+        self.behind += *behind;
+        self.orders += *orders;
+        self.documents += *documents;
+        self.differences += *differences;
     }
 }
 
-/// How many rows, snapshots or documents are compared at once.
-const PAGE: usize = 1_000;
+/// Is told of each difference as it is found: those of a partition in the same order each time.
+pub type Tell<'a> = &'a mut (dyn FnMut(Difference) + Send);
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Records compared so far.
+    pub records: u64,
+    /// About how many there are to compare.
+    pub of: u64,
+    /// Orders in memory now.
+    pub held: usize,
+}
+
+/// How a verification goes about it.
+#[derive(Clone, Copy)]
+pub struct VerifySettings<'a> {
+    /// Orders of one partition held at once, beside those of the records that are compared at once. Some two thousand
+    /// bytes each, of two partitions at a time.
+    pub held_max: usize,
+    /// Records that are compared at once, give or take what the log reads at once.
+    pub page: usize,
+    /// The most bits of a partition's filter, by which orders are told apart that are there from those that are not.
+    pub filter_bits_max: usize,
+    /// Is told how far it is, some thousand records apart.
+    pub progress: Option<&'a (dyn Fn(Compared) + Send + Sync)>,
+}
+
+impl Default for VerifySettings<'_> {
+    fn default() -> Self {
+        let (held_max, page, filter_bits_max) = (40_000, 8_192, 8 * 16 * 1_024 * 1_024);
+        Self { held_max, page, filter_bits_max, progress: None }
+    }
+}
+
+use VerifySettings as Settings;
 
 /// Folds everything below the stored offsets and compares: the row of every record, every snapshot, the documents asked
 /// for. A search index that has not caught up shows up as differences: verify it at rest, or again.
@@ -107,62 +157,87 @@ const PAGE: usize = 1_000;
 /// # Errors
 /// [`VerifyError`] if something can't be read.
 pub async fn verify(ledger: Ledger<'_>, tell: Tell<'_>) -> Result<Verification, VerifyError> {
-    let mut found = Findings { counted: Verification::default(), tell };
+    verify_with(ledger, Settings::default(), tell).await
+}
+
+/// The same, and says how far it is.
+///
+/// # Errors
+/// [`VerifyError`] if something can't be read.
+pub async fn verify_with<'a>(
+    ledger: Ledger<'a>,
+    settings: VerifySettings<'a>,
+    tell: Tell<'a>,
+) -> Result<Verification, VerifyError> {
     let partitions = ledger.log.partitions(Topic::Events).await?;
     // The store first: what it has folded by now is in the log by then.
     let folded = ledger.store.progress(&[]).await?;
     let ends = ledger.log.end_offsets(Topic::Events).await?;
-    let mut known = HashSet::new();
-    let mut verified = BTreeMap::new();
-    for Position { partition, offset: end } in ends {
-        let next = folded.iter().find(|progress| progress.partition == partition);
-        let next = next.map_or(Offset::START, |progress| progress.next);
-        if next > end {
-            let (stored, expected) = (next.to_string(), format!("at most {end}"));
-            found.differs(Difference::of_progress(partition, stored, expected));
+    let ranges: Vec<_> = ends
+        .into_iter()
+        .map(|end| (end, folded.iter().find(|p| p.partition == end.partition).copied()))
+        .collect();
+    let of = ranges.iter().map(|range| until(*range).0).sum::<i64>();
+    let shared = Shared::new(tell, settings.progress, u64::try_from(of).unwrap_or(0));
+    let waiting = Mutex::new(ranges.into_iter());
+    // One that waits for the store leaves the processor to the other.
+    let next = || findings::locked(&waiting).next();
+    let work = || async {
+        let mut verified = Vec::new();
+        let mut counted = Verification::default();
+        while let Some(range) = next() {
+            let mut found = Findings::new(&shared);
+            verified.push(partition(ledger, settings, partitions, range, &mut found).await?);
+            counted.add(&found.counted);
         }
-        found.counted.behind += u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0);
-        let mut check = PartitionCheck::new(ledger, partition, partitions);
-        check.advance(next.min(end), &mut found).await?;
-        check.orders(&mut found).await?;
-        check.documents(&mut found).await?;
-        check.beyond(&mut found).await?;
-        verified.insert(partition, check.next());
-        known.extend(check.into_orders());
-    }
-    surplus(ledger.store, &known, &verified, &mut found).await?;
-    Ok(found.counted)
+        Ok::<_, VerifyError>((verified, counted))
+    };
+    let ((mut verified, mut counted), (others, also)) =
+        tokio::try_join!(Box::pin(work()), Box::pin(work()))?;
+    verified.extend(others);
+    counted.add(&also);
+    let mut found = Findings::new(&shared);
+    surplus::surplus(ledger.store, partitions, &verified, &mut found).await?;
+    counted.add(&found.counted);
+    Ok(counted)
 }
 
-/// Looks for stored orders that the log does not have. What was folded since is left for the next time.
-async fn surplus(
-    store: &dyn OrderStore,
-    known: &HashSet<OrderId>,
-    verified: &BTreeMap<Partition, Offset>,
-    found: &mut Findings<'_>,
-) -> Result<(), StoreError> {
-    let mut page = store.scan(None, PAGE).await?;
-    while let Some(last) = page.last().map(|snapshot| snapshot.order_id) {
-        page.retain(|snapshot| !known.contains(&snapshot.order_id));
-        if !page.is_empty() {
-            // After the page: whoever stored an order of it had moved on by then.
-            let folded = store.progress(&[]).await?;
-            for snapshot in page {
-                let Position { partition, offset } = snapshot.position;
-                let is_new = verified.get(&partition).is_some_and(|verified| offset >= *verified)
-                    && folded.iter().any(|p| p.partition == partition && offset < p.next);
-                if !is_new {
-                    found.differs(Difference {
-                        order_id: Some(snapshot.order_id),
-                        position: Some(snapshot.position),
-                        field: "snapshot",
-                        stored: "an order".to_owned(),
-                        expected: nothing(),
-                    });
-                }
-            }
-        }
-        page = store.scan(Some(last), PAGE).await?;
+/// A partition's end, and what is stored of how far it has come.
+type Range = (Position, Option<Progress>);
+
+/// Up to where it is verified.
+fn until((end, stored): Range) -> Offset {
+    stored.map_or(Offset::START, |progress| progress.next).min(end.offset)
+}
+
+/// Verifies one partition.
+async fn partition(
+    ledger: Ledger<'_>,
+    settings: Settings<'_>,
+    partitions: u32,
+    range: Range,
+    found: &mut Findings<'_, '_>,
+) -> Result<Verified, VerifyError> {
+    let (Position { partition, offset: end }, stored) = range;
+    let next = stored.map_or(Offset::START, |progress| progress.next);
+    if next > end {
+        let (stored, expected) = (next.to_string(), format!("at most {end}"));
+        found.differs(Difference::of_progress(partition, stored, expected));
     }
-    Ok(())
+    found.counted.behind += u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0);
+    let until = until(range);
+    let mut check = PartitionCheck::new(ledger, settings, partition, partitions, until);
+    check.advance(until, found).await?;
+    check.digests(stored, found).await?;
+    check.orders(found).await?;
+    check.documents(found).await?;
+    check.beyond(found).await?;
+    found.compared(0, 0);
+    let (next, known, missing) = (check.next, check.known, check.missing);
+    Ok(Verified {
+        partition,
+        next,
+        stored: known.saturating_sub(missing),
+        seen: check.orders.into_seen(),
+    })
 }

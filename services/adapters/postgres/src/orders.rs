@@ -79,6 +79,17 @@ impl OrderStore for PostgresStore {
         Ok(self.run(page).await?)
     }
 
+    async fn histories(
+        &self,
+        orders: &[OrderId],
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let histories = async |connection: &mut PgConnection| {
+            history::histories(connection, orders, limit).await
+        };
+        Ok(self.run(histories).await?)
+    }
+
     async fn rows(
         &self,
         partition: Partition,

@@ -91,6 +91,17 @@ pub async fn a_history_comes_in_pages(store: &dyn OrderStore) {
     assert_eq!(seen, commit.history[1..]);
     assert_eq!(store.history(order_id(1)).await.unwrap(), seen);
     assert_eq!(store.history_page(order_id(9), None, 4).await.unwrap(), []);
+    let orders = [order_id(9), order_id(1), order_id(2)];
+    let mut beginnings = store.histories(&orders, 4).await.unwrap();
+    assert!(
+        beginnings
+            .iter()
+            .filter(|row| row.order_id == order_id(1))
+            .is_sorted_by_key(|row| row.position)
+    );
+    beginnings.sort_by_key(|row| row.position);
+    assert_eq!(beginnings, commit.history[..5]);
+    assert_eq!(store.histories(&[], 4).await.unwrap(), []);
 }
 
 /// By position; a record that is not folded, or a dead letter, has no row.

@@ -42,6 +42,45 @@ async fn append_strays(installation: &Installation, order_id: &str) {
     }
 }
 
+/// Something else for an order that there is, where its key belongs.
+async fn one_more(installation: &Installation, order_id: &str) {
+    let topic = format!("{}orders.events", installation.topic_prefix());
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &installation.kafka).set("partitioner", "murmur2");
+    let producer: FutureProducer = config.create().unwrap();
+    let record = FutureRecord::to(&topic).key(order_id).payload("one more");
+    producer.send(record, Duration::from_secs(30)).await.unwrap();
+}
+
+/// What `verify --against` says of an installation's log and a copy, and how it ends.
+async fn against(installation: &Installation, copy: &[&str]) -> (Value, Option<i32>) {
+    let verify = [&["verify", "--output", "json", "--against"][..], copy].concat();
+    let output = run(&verify, installation).await;
+    let lines = str::from_utf8(&output.stdout).unwrap();
+    let last = lines.lines().last().unwrap_or_else(|| panic!("{output:?}"));
+    (serde_json::from_str(last).unwrap(), output.status.code())
+}
+
+/// Log, archive and moved log are copies of each other, until one has a record more.
+async fn compare_copies(old: &Installation, new: &Installation, archive: &str) {
+    let same = |strays, copy_strays, strays_compared| {
+        serde_json::json!({ "compared": {
+            "orders": ORDERS, "records": 40, "copy_records": 40, "strays": strays, "copy_strays": copy_strays,
+            "strays_compared": strays_compared, "newer": 0, "differences": 0,
+        }})
+    };
+    assert_eq!(against(old, &[archive]).await, (same(2, 2, true), Some(0)));
+    assert_eq!(against(new, &[archive]).await, (same(0, 2, false), Some(0)));
+    let (kafka, prefix) = (format!("kafka://{}", new.kafka), new.topic_prefix());
+    let moved = [&kafka[..], "--against-topic-prefix", &prefix];
+    assert_eq!(against(old, &moved).await, (same(2, 0, false), Some(0)));
+    // Without the other prefix it is the log itself.
+    assert_eq!(against(old, &[&kafka]).await, (same(2, 2, true), Some(0)));
+    let nothing = run(&["verify", "--against", "nowhere"], old).await;
+    let error = String::from_utf8_lossy(&nothing.stderr);
+    assert!(!nothing.status.success() && error.contains("nowhere/manifest.json"), "{error}");
+}
+
 #[tokio::test]
 async fn an_archive_moves_a_ledger_to_other_partitions() {
     let old = Installation::new("archived").await;
@@ -83,6 +122,8 @@ async fn an_archive_moves_a_ledger_to_other_partitions() {
     let error = String::from_utf8_lossy(&again.stderr);
     assert!(!again.status.success() && error.contains("the topic has 40 records"), "{error}");
 
+    compare_copies(&old, &new, archive).await;
+
     let (before, after) = (fold_topic(&old).await, fold_topic(&new).await);
     assert_eq!((before.foreign, after.foreign), (2, 0));
     assert_eq!((before.orders.len(), after.orders.len()), (ORDERS, ORDERS));
@@ -102,6 +143,9 @@ async fn an_archive_moves_a_ledger_to_other_partitions() {
     assert_eq!(verified["verified"]["orders"], ORDERS);
     assert_eq!(verified["verified"]["applied"], 40);
     projector.stop().await;
+    one_more(&new, &order_id).await;
+    let (compared, code) = against(&new, &[archive]).await;
+    assert_eq!((&compared["compared"]["differences"], code), (&1.into(), Some(1)));
     old.remove().await;
     new.remove().await;
 }

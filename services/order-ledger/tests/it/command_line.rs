@@ -96,6 +96,35 @@ async fn a_person_takes_an_order_through_by_hand_and_verifies() {
     let found = String::from_utf8(verified.stdout).unwrap();
     assert!(verified.status.success(), "{found}");
     assert!(found.contains("1 orders, 0 documents: every record is accounted for"), "{found}");
+    verify_otherwise(&data).await;
+}
+
+/// A generation, and two copies of the log.
+async fn verify_otherwise(data: &str) {
+    let verify = async |args: &[&str]| {
+        let output = run(&[&["verify", "--data", data][..], args].concat()).await;
+        let [said, error] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (said, error, output.status.code())
+    };
+    let (live, _, code) = verify(&["--generation", "1"]).await;
+    assert!(live.contains("1 orders, 0 documents") && code == Some(0), "{live}");
+    let (_, error, code) = verify(&["--generation", "9"]).await;
+    assert!(error.contains("there is no generation 9") && code == Some(1), "{error}");
+
+    let log = format!("{data}/log.db");
+    let copy = format!("{data}/copy.db");
+    std::fs::copy(&log, &copy).unwrap();
+    let copy = format!("sqlite:{copy}");
+    let (same, _, code) = verify(&["--against", &copy]).await;
+    assert!(same.contains("each order has the same records") && code == Some(0), "{same}");
+    let (_, error, code) = verify(&["--against", "sqlite:nowhere.db"]).await;
+    assert!(error.contains("there is no nowhere.db") && code == Some(1), "{error}");
+    let (_, error, code) = verify(&["--against", "https://nowhere"]).await;
+    assert!(error.contains("--against is \"https://nowhere\"; allowed:"), "{error}");
+    assert_eq!(code, Some(1));
+    let (_, _, code) = verify(&["--against", &copy, "--generation", "1"]).await;
+    assert_eq!(code, Some(2), "one or the other");
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use events::{Order, OrderId};
-use ports::{Partition, Position};
+use ports::{Partition, Position, StoredSnapshot};
+
+use super::held::Held;
 
 /// One thing that is stored otherwise than the log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +14,8 @@ pub struct Difference {
     pub order_id: Option<OrderId>,
     /// The record it is about, if it is about one.
     pub position: Option<Position>,
-    /// What: `snapshot`, a field of it (`snapshot.state`), a field of a record's row (`row.version`), `dead_letter`,
-    /// `document` or a field of it, `next_offset`.
+    /// What: `snapshot`, a field of it (`snapshot.state`), a field of a record's row (`row.version`), `dead_letter` or a
+    /// field of it, `document`, `checkpoint`, `progress.digest`, `next_offset`.
     pub field: &'static str,
     /// What is stored, for a person.
     pub stored: String,
@@ -50,8 +52,30 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     format!("{} bytes, BLAKE3 {}", bytes.len(), blake3::hash(bytes).to_hex())
 }
 
-/// Where a stored snapshot differs: its fields, or its bytes if they are no order's or another encoding of the same.
-pub(super) fn snapshot(stored: &[u8], expected: &Order) -> Vec<(&'static str, String, String)> {
+/// Where the stored snapshot of an order differs: its fields, or its bytes if they are no order's or another encoding of the
+/// same; and its position.
+pub(super) fn snapshot(stored: Option<&StoredSnapshot>, expected: &Held) -> Vec<Difference> {
+    let Held { order, position, .. } = expected;
+    let of = |(field, stored, expected)| Difference {
+        order_id: Some(order.id),
+        position: Some(*position),
+        field,
+        stored,
+        expected,
+    };
+    let Some(stored) = stored else {
+        let expected = format!("an order at version {}", order.version);
+        return vec![of(("snapshot", nothing(), expected))];
+    };
+    let mut differences: Vec<_> = fields(&stored.bytes, order).into_iter().map(of).collect();
+    if stored.position != *position {
+        let told = |at: &Position| format!("{}/{}", at.partition, at.offset);
+        differences.push(of(("snapshot.position", told(&stored.position), told(position))));
+    }
+    differences
+}
+
+fn fields(stored: &[u8], expected: &Order) -> Vec<(&'static str, String, String)> {
     let encoded = codec::encode_snapshot(expected);
     if stored == encoded {
         return Vec::new();

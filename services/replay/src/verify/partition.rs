@@ -1,219 +1,287 @@
 //! One partition: read again, folded again, compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use events::OrderId;
-use ports::{HistoryOutcome, Offset, OrderDocument, Partition, Position, StoredSnapshot, Topic};
-use serde_json::Value;
+use events::{Digest, Event, OrderId};
+use ports::{
+    HistoryOutcome, HistoryRow, LogRecord, Offset, Partition, Progress, Reader, StoredSnapshot,
+    Topic,
+};
 
 use super::{
-    Findings, Ledger, PAGE, Share, VerifyError,
-    account::{Accounts, Orders, expected},
-    difference::{Difference, nothing, snapshot},
+    Ledger, Settings, VerifyError,
+    account::{Accounts, Worth},
+    chain::Chain,
+    expect::{self, Read},
+    findings::Findings,
+    held::{Held, Orders},
 };
+
+/// How many snapshots or documents are compared at once.
+pub(super) const PAGE: usize = 1_000;
 
 /// A partition on its way through the log.
 pub(super) struct PartitionCheck<'a> {
-    ledger: Ledger<'a>,
-    partition: Partition,
+    pub(super) ledger: Ledger<'a>,
+    pub(super) partition: Partition,
     /// How many the topic has.
     partitions: u32,
+    /// Records that are compared at once.
+    page: usize,
     /// Every record below is read.
-    next: Offset,
-    orders: Orders,
+    pub(super) next: Offset,
+    chain: Chain,
+    pub(super) orders: Orders,
+    /// How many orders the log has here.
+    pub(super) known: u64,
+    /// Of these, those that have no snapshot.
+    pub(super) missing: u64,
+    /// Orders that wait for a decision on a dead letter, and where the first such stands; as few as these are.
+    pub(super) parked: HashMap<OrderId, Offset>,
+    /// Where each order's dead letters stand, decided on or not.
+    pub(super) letters: HashMap<OrderId, Vec<Offset>>,
+    /// Orders that may be decided on at this moment: they are compared at the end.
+    pub(super) undecided: BTreeSet<OrderId>,
+    /// Where there is no row of the event that the log has there.
+    pub(super) disbelieved: HashSet<Offset>,
+    /// The first orders of the log, whose documents are part of every sample.
+    pub(super) first: HashSet<OrderId>,
 }
 
 impl<'a> PartitionCheck<'a> {
-    pub(super) const fn new(ledger: Ledger<'a>, partition: Partition, partitions: u32) -> Self {
-        Self { ledger, partition, partitions, next: Offset::START, orders: Orders::new() }
+    pub(super) fn new(
+        ledger: Ledger<'a>,
+        settings: Settings<'_>,
+        partition: Partition,
+        partitions: u32,
+        until: Offset,
+    ) -> Self {
+        let Settings { held_max, page, filter_bits_max, progress: _ } = settings;
+        Self {
+            ledger,
+            partition,
+            partitions,
+            page: page.max(1),
+            next: Offset::START,
+            chain: Chain::new(partition),
+            orders: Orders::new(held_max, until.0, filter_bits_max),
+            known: 0,
+            missing: 0,
+            parked: HashMap::new(),
+            letters: HashMap::new(),
+            undecided: BTreeSet::new(),
+            disbelieved: HashSet::new(),
+            first: HashSet::new(),
+        }
     }
 
-    /// Every record below is verified.
-    pub(super) const fn next(&self) -> Offset {
-        self.next
-    }
-
-    /// The orders that the log has here.
-    pub(super) fn into_orders(self) -> impl Iterator<Item = OrderId> {
-        self.orders.into_keys()
-    }
-
-    /// Reads on, and compares what is stored of each record.
+    /// Reads on, and compares what is stored of each record; and the snapshots of orders that are let go of.
     pub(super) async fn advance(
         &mut self,
         until: Offset,
-        found: &mut Findings<'_>,
+        found: &mut Findings<'_, '_>,
     ) -> Result<(), VerifyError> {
         let log = self.ledger.log;
         let mut reader = log.read(Topic::Events, self.partition, self.next, until).await?;
         loop {
-            let records = reader.next().await?;
+            let (records, is_last) = gather(reader.as_mut(), self.page).await?;
             let end = records.last().map_or(until, |last| last.position.offset.next());
-            let mut accounts = Accounts::load(self.ledger, self.partition, self.next, end).await?;
-            for record in &records {
-                let row = expected(record, self.partitions, &mut self.orders);
+            let end = if is_last { until.max(end) } else { end };
+            let partitions = self.partitions;
+            // Elsewhere, while the store answers: that is most of the work.
+            let read = tokio::task::spawn_blocking(move || read(records, partitions));
+            let stored = Accounts::load(self.ledger, self.partition, self.next, end, self.page);
+            let (accounts, records) = tokio::join!(stored, read);
+            let (mut accounts, records) = (accounts?, records?);
+            let touched = records.iter().filter_map(|ReadRecord { read, .. }| match read {
+                Read::Event(event) => Some(event.order_id),
+                Read::Unreadable { .. } => None,
+            });
+            // Those that were let go of too early.
+            self.recall(touched).await?;
+            for ReadRecord { record, read, digest } in &records {
+                self.chain.add(record.position.offset, *digest);
                 found.counted.records += 1;
-                *match row.as_ref().map(|row| row.outcome) {
-                    Some(HistoryOutcome::Applied { .. }) => &mut found.counted.applied,
-                    Some(HistoryOutcome::Rejected { .. }) => &mut found.counted.rejected,
-                    Some(HistoryOutcome::Duplicate { .. }) => &mut found.counted.duplicates,
-                    Some(HistoryOutcome::Parked { .. }) => &mut found.counted.parked,
-                    None => &mut found.counted.dead_letters,
-                } += 1;
-                accounts.compare(record, row.as_ref(), found);
+                self.record(read, record, &mut accounts, found);
             }
-            accounts.rest(found);
+            self.disbelieved.extend(accounts.rest(found));
             self.next = end;
-            if records.is_empty() {
+            let leaving = self.orders.leaving(PAGE);
+            for page in leaving.chunks(PAGE) {
+                self.let_go(page).await?;
+            }
+            found.compared(records.len(), self.orders.len());
+            if is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Compares every order with its snapshot.
-    pub(super) async fn orders(&mut self, found: &mut Findings<'_>) -> Result<(), VerifyError> {
-        let mut orders: Vec<_> = self.orders.keys().copied().collect();
-        found.counted.orders += u64::try_from(orders.len()).unwrap_or(u64::MAX);
-        // An order that moved meanwhile is looked at again; each moves a bounded number of times.
-        while !orders.is_empty() {
-            let moved = self.compare(&orders, found).await?;
-            if moved.is_empty() {
-                break;
-            }
-            // Whoever stored these had moved on by then.
-            let folded = self.folded().await?;
-            orders.clear();
-            for (order_id, position) in moved {
-                if position.offset < folded {
-                    orders.push(order_id);
-                } else {
-                    let field = "snapshot.position";
-                    let (stored, expected) =
-                        (position.offset.to_string(), format!("below {folded}"));
-                    let position = Some(position);
-                    let order_id = Some(order_id);
-                    found.differs(Difference { order_id, position, field, stored, expected });
+    /// Compares the chain with what is stored of it, `stored` having been read before the first record was.
+    pub(super) async fn digests(
+        &mut self,
+        stored: Option<Progress>,
+        found: &mut Findings<'_, '_>,
+    ) -> Result<(), VerifyError> {
+        Ok(self.chain.compare(self.ledger.store, stored, self.next, found).await?)
+    }
+
+    fn record(
+        &mut self,
+        read: &Read,
+        record: &LogRecord,
+        accounts: &mut Accounts,
+        found: &mut Findings<'_, '_>,
+    ) {
+        let offset = record.position.offset;
+        match read {
+            Read::Event(event) => {
+                let row = self.event(event, record, found);
+                let order_waits = self.letters.contains_key(&row.order_id);
+                match accounts.event(&row, order_waits, found) {
+                    Worth::Believed => {}
+                    Worth::Undecided => {
+                        self.undecided.insert(row.order_id);
+                    }
+                    Worth::Wrong => {
+                        self.disbelieved.insert(offset);
+                        self.orders.keep(row.order_id);
+                    }
                 }
             }
-            self.advance(folded, found).await?;
+            Read::Unreadable { parks } => {
+                found.counted.dead_letters += 1;
+                let is_discarded = accounts.unreadable(record, *parks, found);
+                self.disbelieved.insert(offset);
+                if let Some(order) = *parks {
+                    self.letters.entry(order).or_default().push(offset);
+                    if !is_discarded {
+                        self.parked.entry(order).or_insert(offset);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Folds an event in, unless its order waits, and says what its row must be.
+    fn event(
+        &mut self,
+        event: &Event,
+        record: &LogRecord,
+        found: &mut Findings<'_, '_>,
+    ) -> HistoryRow {
+        let (id, offset) = (event.order_id, record.position.offset);
+        if self.parked.contains_key(&id) {
+            found.counted.parked += 1;
+            return expect::parked(self.orders.get(id).map(|held| &held.order), event, record);
+        }
+        let before = self.orders.take(id);
+        let (last, kept) =
+            before.as_ref().map_or((record.position, false), |held| (held.position, held.kept));
+        let is_new = before.is_none();
+        let (order, row) = expect::folded(before.map(|held| held.order), event, record);
+        *match row.outcome {
+            HistoryOutcome::Applied { .. } => &mut found.counted.applied,
+            HistoryOutcome::Rejected { .. } => &mut found.counted.rejected,
+            HistoryOutcome::Duplicate { .. } => &mut found.counted.duplicates,
+            HistoryOutcome::Parked { .. } => &mut found.counted.parked,
+        } += 1;
+        if let Some(order) = order {
+            if is_new {
+                self.is_new(id, found);
+            }
+            let position = if row.outcome.is_recorded() { record.position } else { last };
+            self.orders.put(Held { order, position, kept }, offset);
+        }
+        row
+    }
+
+    fn is_new(&mut self, order: OrderId, found: &mut Findings<'_, '_>) {
+        self.known += 1;
+        found.counted.orders += 1;
+        if self.first.len() < Self::FIRST {
+            self.first.insert(order);
+        }
+        found.counted.documents += u64::from(self.is_wanted(order));
+    }
+
+    /// Lets go of orders that are as stored. Those that are not may be later in the log, and are compared at the end.
+    async fn let_go(&mut self, page: &[OrderId]) -> Result<(), VerifyError> {
+        let stored = self.stored(page).await?;
+        let mut same = Vec::with_capacity(page.len());
+        for order in page {
+            let Some(held) = self.orders.get(*order) else { continue };
+            match stored.get(order) {
+                Some(stored)
+                    if stored.position == held.position
+                        && stored.bytes == codec::encode_snapshot(&held.order) =>
+                {
+                    same.push(*order);
+                }
+                Some(stored) if self.is_ahead(stored) => self.orders.set_aside(*order),
+                Some(_) | None => self.orders.keep(*order),
+            }
+        }
+        let differing = self.differing_documents(&same).await?;
+        for order in same {
+            if differing.contains_key(&order) {
+                self.orders.keep(order);
+            } else {
+                self.orders.take(order);
+            }
         }
         Ok(())
     }
 
-    /// Compares; those whose snapshot is of a record that is not read yet are given back.
-    async fn compare(
+    /// Whether a snapshot is of a record that is not read yet.
+    pub(super) fn is_ahead(&self, stored: &StoredSnapshot) -> bool {
+        stored.position.partition == self.partition && stored.position.offset >= self.next
+    }
+
+    /// What is stored of these orders.
+    pub(super) async fn stored(
         &self,
         orders: &[OrderId],
-        found: &mut Findings<'_>,
-    ) -> Result<Vec<(OrderId, Position)>, VerifyError> {
-        let mut moved = Vec::new();
-        for page in orders.chunks(PAGE) {
-            let stored = self.ledger.store.load(page).await?;
-            let stored: BTreeMap<OrderId, StoredSnapshot> =
-                stored.into_iter().map(|snapshot| (snapshot.order_id, snapshot)).collect();
-            for order_id in page {
-                let Some((order, position)) = self.orders.get(order_id) else { continue };
-                let differs = |field, stored, expected| Difference {
-                    order_id: Some(*order_id),
-                    position: Some(*position),
-                    field,
-                    stored,
-                    expected,
-                };
-                let Some(stored) = stored.get(order_id) else {
-                    let expected = format!("an order at version {}", order.version);
-                    found.differs(differs("snapshot", nothing(), expected));
-                    continue;
-                };
-                if stored.position.partition == self.partition
-                    && stored.position.offset >= self.next
-                {
-                    moved.push((*order_id, stored.position));
-                    continue;
-                }
-                for (field, stored, expected) in snapshot(&stored.bytes, order) {
-                    found.differs(differs(field, stored, expected));
-                }
-                if stored.position != *position {
-                    let told = |at: &Position| format!("{}/{}", at.partition, at.offset);
-                    let (stored, expected) = (told(&stored.position), told(position));
-                    found.differs(differs("snapshot.position", stored, expected));
-                }
-            }
-        }
-        Ok(moved)
+    ) -> Result<BTreeMap<OrderId, StoredSnapshot>, VerifyError> {
+        let stored = self.ledger.store.load(orders).await?;
+        Ok(stored.into_iter().map(|snapshot| (snapshot.order_id, snapshot)).collect())
     }
 
     /// How far the store says it is.
-    async fn folded(&self) -> Result<Offset, VerifyError> {
+    pub(super) async fn folded(&self) -> Result<Offset, VerifyError> {
         let progress = self.ledger.store.progress(&[self.partition]).await?;
         Ok(progress.first().map_or(self.next, |progress| progress.next).max(self.next))
     }
-
-    /// Compares the documents of the search index.
-    pub(super) async fn documents(&self, found: &mut Findings<'_>) -> Result<(), VerifyError> {
-        const FIRST: usize = 1_000;
-        const ONE_IN: usize = 100;
-        let Some((index, share)) = self.ledger.search else { return Ok(()) };
-        let wanted = |n: usize| match share {
-            Share::All => true,
-            Share::Sample => n < FIRST || n.is_multiple_of(ONE_IN),
-        };
-        let orders: Vec<_> = self.orders.values().enumerate().filter(|(n, _)| wanted(*n)).collect();
-        for page in orders.chunks(PAGE) {
-            let ids: Vec<_> = page.iter().map(|(_, (order, _))| order.id).collect();
-            let documents = index.documents(&ids).await?;
-            for (_, (order, position)) in page {
-                found.counted.documents += 1;
-                let expected = serde_json::to_value(OrderDocument::from(order));
-                let expected = expected.unwrap_or(Value::Null);
-                for (stored, expected) in differing(documents.get(&order.id), &expected) {
-                    let (order_id, position) = (Some(order.id), Some(*position));
-                    let field = "document";
-                    found.differs(Difference { order_id, position, field, stored, expected });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing may be stored of records above what is folded.
-    pub(super) async fn beyond(&self, found: &mut Findings<'_>) -> Result<(), VerifyError> {
-        let next = self.folded().await?;
-        let end = Offset(i64::MAX);
-        let first = self.ledger.store.rows(self.partition, next, end, 1).await?;
-        let Some(row) = first.first() else { return Ok(()) };
-        // After the row: whoever stored it had moved on by then.
-        let folded = self.folded().await?;
-        if row.position.offset >= folded {
-            found.differs(Difference {
-                order_id: Some(row.order_id),
-                position: Some(row.position),
-                field: "row",
-                stored: row.outcome.name().to_owned(),
-                expected: format!("nothing, for records below {folded} alone are folded"),
-            });
-        }
-        Ok(())
-    }
 }
 
-/// The top-level fields of a document that are not as they must be, as `name: value`.
-fn differing(stored: Option<&Value>, expected: &Value) -> Vec<(String, String)> {
-    let Some(stored) = stored else {
-        return vec![(nothing(), format!("version {}", expected["version"]))];
+/// A record, and what it is by itself.
+struct ReadRecord {
+    record: LogRecord,
+    read: Read,
+    digest: Digest,
+}
+
+fn read(records: Vec<LogRecord>, partitions: u32) -> Vec<ReadRecord> {
+    let read = |record: LogRecord| ReadRecord {
+        read: expect::read(&record, partitions),
+        digest: codec::record_digest(&record),
+        record,
     };
-    let (stored_fields, expected_fields) = (stored.as_object(), expected.as_object());
-    let names = stored_fields.into_iter().chain(expected_fields).flat_map(|fields| fields.keys());
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    let field = |value: &Value, name: &str| {
-        value.get(name).map_or_else(|| format!("no {name}"), |value| format!("{name}: {value}"))
-    };
-    names
-        .into_iter()
-        .filter(|name| stored.get(name) != expected.get(name))
-        .map(|name| (field(stored, name), field(expected, name)))
-        .collect()
+    records.into_iter().map(read).collect()
+}
+
+/// Whole batches, until they are a page; and whether that was the last one.
+async fn gather(
+    reader: &mut dyn Reader,
+    page: usize,
+) -> Result<(Vec<LogRecord>, bool), VerifyError> {
+    let mut records = Vec::new();
+    while records.len() < page {
+        let batch = reader.next().await?;
+        if batch.is_empty() {
+            return Ok((records, true));
+        }
+        records.extend(batch);
+    }
+    Ok((records, false))
 }

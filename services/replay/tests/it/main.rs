@@ -7,10 +7,14 @@
 )]
 
 mod audit;
+mod bounded;
+mod copies;
 mod differing;
 mod hooked;
 mod interrupted;
+mod parking;
 mod reindexing;
 mod replaying;
+mod tampering;
 mod verify;
 mod world;

@@ -10,7 +10,7 @@ use ports::{
     Commit, EventLog as _, Health, LogRecord, NewRecord, OrderDocument, OrderStore as _, Position,
     SearchIndex as _, SnapshotRow, Topic, TopicSettings,
 };
-use replay::{Difference, Ledger, Share, Verification, verify};
+use replay::{Difference, Ledger, Share, Verification, VerifySettings, verify_with};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use testkit::{TestClock, log, sample, wait_for};
@@ -30,6 +30,22 @@ pub(crate) struct World {
 /// Orders from their beginning to their end.
 pub(crate) fn lives(orders: Range<u64>) -> Vec<Event> {
     orders.flat_map(|n| sample::lifecycle(sample::order_id(n))).collect()
+}
+
+/// What is wrong with the n-th sample order.
+pub(crate) fn of_order(n: u64, field: &'static str) -> (Option<OrderId>, &'static str) {
+    (Some(sample::order_id(n)), field)
+}
+
+/// Bytes as SQL writes them.
+pub(crate) fn blob(bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("x'{hex}'")
+}
+
+/// One record, as SQL says it.
+pub(crate) fn place(Position { partition, offset }: Position) -> String {
+    format!("WHERE partition = {partition} AND \"offset\" = {offset}")
 }
 
 impl World {
@@ -142,6 +158,13 @@ impl World {
     }
 
     pub(crate) async fn verify(&self) -> (Verification, Vec<Difference>) {
+        self.verify_with(VerifySettings::default()).await
+    }
+
+    pub(crate) async fn verify_with(
+        &self,
+        settings: VerifySettings<'_>,
+    ) -> (Verification, Vec<Difference>) {
         let ledger = Ledger {
             log: self.log.as_ref(),
             store: self.store.as_ref(),
@@ -149,7 +172,8 @@ impl World {
             search: Some((self.index.as_ref(), Share::All)),
         };
         let mut differences = Vec::new();
-        let found = verify(ledger, &mut |difference| differences.push(difference)).await.unwrap();
+        let mut tell = |difference| differences.push(difference);
+        let found = verify_with(ledger, settings, &mut tell).await.unwrap();
         assert_eq!(found.differences, differences.len() as u64);
         (found, differences)
     }

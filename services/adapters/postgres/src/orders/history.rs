@@ -164,6 +164,27 @@ pub(super) async fn page(
     rows.iter().map(history_row).collect()
 }
 
+/// An index is looked into once for each order, whatever the planner believes of how many rows one has.
+pub(super) async fn histories(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+    limit: usize,
+) -> Result<Vec<HistoryRow>, Error> {
+    let orders: Vec<_> = orders.iter().map(OrderId::as_uuid).collect();
+    let rows = sqlx::query(
+        r#"SELECT page.* FROM UNNEST($1::uuid[]) AS wanted (order_id) CROSS JOIN LATERAL (
+               SELECT partition, "offset", order_id, version, event_id, event, outcome, from_state, to_state, reason,
+                      recorded, occurred_at, actor, record
+               FROM order_history WHERE order_history.order_id = wanted.order_id ORDER BY "offset" LIMIT $2
+           ) AS page"#,
+    )
+    .bind(orders)
+    .bind(columns::limit(limit))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(history_row).collect()
+}
+
 pub(super) async fn rows(
     connection: &mut PgConnection,
     partition: Partition,
