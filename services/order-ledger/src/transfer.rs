@@ -25,7 +25,10 @@ pub(crate) async fn run(
     config: &Config,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let parts = Parts::open(config).await?;
+    let parts = match verb {
+        LogVerb::Export { .. } => Parts::open_beside(config).await?,
+        LogVerb::Import { .. } => Parts::open(config).await?,
+    };
     // Draws nothing if stderr is no terminal.
     let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}")?);

@@ -17,7 +17,7 @@ use crate::{
 
 /// Verifies, and prints every difference as it is found and what was looked at.
 pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
-    let parts = Parts::open(config).await?;
+    let parts = Parts::open_beside(config).await?;
     let mut broken = None;
     let mut tell = |difference: Difference| {
         let line = match args.output {
