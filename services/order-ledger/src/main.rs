@@ -4,12 +4,14 @@ mod cli;
 mod client;
 mod clock;
 mod config;
+mod dead_letters;
 mod demo;
 
 mod http;
 mod migrate;
 mod parts;
 mod prepare;
+mod replay_verbs;
 mod roles;
 mod serve;
 mod signals;
@@ -58,9 +60,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             start_logging(&resolved)?;
             demo::run(&demo, &resolved.config()?, stop_on_signal()).await
         }
-        Verb::Serve { config } => {
+        Verb::Serve { replay_if_needed, config } => {
             let (_, config) = configured(&config)?;
-            let running = serve::start(&config, stop_on_signal()).await?;
+            let running = serve::start(&config, replay_if_needed, stop_on_signal()).await?;
             running.join().await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -72,6 +74,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Verify { verify: args, config } => {
             let (_, config) = configured(&config)?;
             verify::run(&args, &config).await
+        }
+        Verb::Replay(args) => {
+            let config = configured_for_tool(args.config())?;
+            unless_reader_left(replay_verbs::run(&args, &config, stop_on_signal()).await)
+        }
+        Verb::DeadLetters { verb } => {
+            let config = configured_for_tool(verb.config())?;
+            unless_reader_left(dead_letters::run(verb, &config).await)
         }
         Verb::Log { verb } => {
             let (LogVerb::Export { config, .. } | LogVerb::Import { config, .. }) = &verb;
@@ -99,6 +109,27 @@ fn configured(args: &ConfigArgs) -> Result<(Resolved, config::Config), Failure> 
     start_logging(&resolved)?;
     let config = resolved.config()?;
     Ok((resolved, config))
+}
+
+/// As `configured`, for a tool that says by itself what it does: the log is for what goes wrong.
+fn configured_for_tool(args: &ConfigArgs) -> Result<config::Config, Failure> {
+    let mut resolved = args.resolve()?;
+    resolved.default_to("log_filter", "warn");
+    start_logging(&resolved)?;
+    Ok(resolved.config()?)
+}
+
+/// Whoever read has enough, as `head` does: nothing failed.
+fn unless_reader_left(ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match ended {
+        Err(failure) if failure.downcast_ref().is_some_and(is_gone) => Ok(ExitCode::SUCCESS),
+        Err(failure) => match failure.downcast_ref() {
+            Some(client::ClientError::Write(error)) if is_gone(error) => Ok(ExitCode::SUCCESS),
+            Some(_) | None => Err(failure),
+        },
+        Ok(code) => Ok(code),
+    }
 }
 
 /// Log lines go to stderr; stdout is for what was asked for.

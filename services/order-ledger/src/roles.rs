@@ -49,6 +49,7 @@ impl Given<'_> {
     }
 
     pub(crate) fn search(self) -> RoleRun {
+        // `replay::finish_cut` goes before this role's run: what an earlier cut left to do comes first.
         let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
         let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());

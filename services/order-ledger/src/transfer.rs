@@ -46,7 +46,7 @@ pub(crate) async fn run(
             }
             LogVerb::Import { folder, leave_out_strays, .. } => {
                 let (ready, _) = watch::channel(Ready::default());
-                let nothing_else = Wanted { state: false, search: false };
+                let nothing_else = Wanted::default();
                 prepare(parts.clone(), nothing_else, ready, stop.clone()).await?;
                 let log = parts.log.as_ref();
                 let progress = |records| bar.set_position(records);
