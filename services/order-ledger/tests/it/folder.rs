@@ -84,7 +84,7 @@ impl Folder {
     /// Waits until every mail is sent; how many there are.
     pub(crate) async fn mailed(&self) -> usize {
         wait_for("every mail is sent", PATIENCE, async || {
-            let pending = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
+            let pending = "SELECT count(*) FROM deliveries WHERE status = 'pending'";
             (self.count("state.db", pending).await == 0).then_some(())
         })
         .await;
