@@ -234,6 +234,14 @@ async fn on_real_servers_a_bad_record_parks_its_order_until_it_is_discarded() {
     // The mail that waited is sent, once, and everything else is as if the record had never been.
     compare(&installation, &oracle.await, Mails::Once).await;
     verify(&installation).await;
+
+    // What was decided holds for every generation, and the process that runs goes on with the new one.
+    let live = run(&["replay"], &installation).await.done();
+    assert!(live.contains("generation 2 is live, at 0="), "{live}");
+    order(&server, &["prepare", &id, "--wait"]).await.done();
+    verify(&installation).await;
+    let removed = run(&["replay", "remove", "1"], &installation).await.done();
+    assert_eq!(removed, "generation 1 is removed\n");
     process.stop().await;
     installation.remove().await;
 }
