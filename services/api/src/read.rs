@@ -5,15 +5,13 @@ use std::{sync::Arc, time::Duration};
 use codec::Violations;
 use events::OrderId;
 use ports::{
-    HistoryOutcome, HistoryRow, ListKey, Offset, OrderHit, OrderStore, Position, SearchIndex,
-    SearchKey, SearchQuery,
+    HistoryRow, ListKey, Offset, OrderHit, OrderStore, Position, SearchIndex, SearchKey,
+    SearchQuery,
 };
-use prost::Message as _;
 use proto::v1::{self, get_order_request::At};
 use tokio::time::Instant;
 
 use crate::{
-    append::to_proto,
     call::Context,
     command::parse_order_id,
     denial::Denial,
@@ -293,33 +291,7 @@ fn parse_history_token(
 }
 
 fn history_entry(row: &HistoryRow) -> Result<v1::HistoryEntry, Denial> {
-    let event = v1::OrderEvent::decode(row.event.clone())
-        .map_err(|error| damaged(row.order_id, &error.into()))?;
-    let outcome = match row.outcome {
-        HistoryOutcome::Applied { .. } => v1::EventOutcome::Applied,
-        HistoryOutcome::Rejected { .. } => v1::EventOutcome::Rejected,
-        HistoryOutcome::Duplicate { .. } => v1::EventOutcome::Duplicate,
-        HistoryOutcome::Parked { .. } => v1::EventOutcome::Parked,
-    };
-    let (from, to, rejection) = told(&row.outcome);
-    Ok(v1::HistoryEntry {
-        event: Some(event),
-        position: Some(to_proto(row.position)),
-        version: row.version,
-        outcome: outcome.into(),
-        from: from.into(),
-        to: to.into(),
-        rejection,
-    })
-}
-
-/// Where the order stood, where it stands, and why the event was rejected, as callers see it.
-pub(crate) fn told(outcome: &HistoryOutcome) -> (v1::OrderState, v1::OrderState, String) {
-    let (from, to, reason) = outcome.parts();
-    let name = |state: Option<events::State>| {
-        state.map_or(v1::OrderState::Unspecified, codec::state_to_proto)
-    };
-    (name(from), name(to), reason.map_or_else(String::new, |reason| reason.name().to_owned()))
+    codec::history_to_proto(row).map_err(|error| damaged(row.order_id, &error))
 }
 
 fn summary(hit: OrderHit) -> v1::OrderSummary {

@@ -20,7 +20,7 @@ pub(crate) use many::Many;
 pub(crate) use one::One;
 
 use self::hub::Hub;
-use crate::{Settings, call, denial::Denial, freshness::Snapshots, observe::Observed, read::told};
+use crate::{Settings, call, denial::Denial, freshness::Snapshots, observe::Observed};
 
 /// How long the begin of a watch may take if the caller sets no deadline.
 const BEGIN_MAX: Duration = Duration::from_secs(30);
@@ -151,7 +151,7 @@ fn change_of(message: &v1::OrderStateChanged) -> v1::OrderChange {
 
 /// What happened, as a row of the history says.
 fn change_in_history(row: &ports::HistoryRow) -> v1::OrderChange {
-    let (from, to, rejection) = told(&row.outcome);
+    let (from, to, rejection) = codec::outcome_to_proto(&row.outcome);
     v1::OrderChange {
         event_id: row.event_id.to_string(),
         event_type: row.kind.name().to_owned(),

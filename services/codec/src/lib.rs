@@ -7,6 +7,7 @@ mod details;
 mod digest;
 mod event;
 mod headers;
+mod history;
 mod snapshot;
 mod state_change;
 mod time;
@@ -19,6 +20,7 @@ pub use event::{
     fingerprint, new_event,
 };
 pub use headers::{ce_type, event_record, state_change_record};
+pub use history::{history_to_proto, outcome_to_proto};
 pub use snapshot::{
     decode_snapshot, encode_snapshot, order_of_snapshot, order_to_proto, state_from_proto,
     state_to_proto,

@@ -35,7 +35,7 @@ impl Batch {
             next.insert(record.position.partition, record.position.offset.next());
             match read(&record) {
                 Ok(change) => changes.push(Changed { record, change }),
-                Err((reason, detail)) => {
+                Err(Unreadable { reason, detail }) => {
                     dead_letters.push(dead_letter(consumer, record, reason, detail, now));
                 }
             }
@@ -61,18 +61,24 @@ pub(crate) const fn dead_letter(
     DeadLetter { consumer, record, reason, detail, at, parks, status }
 }
 
-fn read(record: &LogRecord) -> Result<StateChange, (DeadLetterReason, String)> {
+/// Why a record is no state change.
+pub(crate) struct Unreadable {
+    pub(crate) reason: DeadLetterReason,
+    pub(crate) detail: String,
+}
+
+pub(crate) fn read(record: &LogRecord) -> Result<StateChange, Unreadable> {
+    let unreadable = |reason, detail| Unreadable { reason, detail };
     let Some(value) = &record.value else {
-        return Err((DeadLetterReason::NoValue, "the record has no value".to_owned()));
+        let detail = "the record has no value".to_owned();
+        return Err(unreadable(DeadLetterReason::NoValue, detail));
     };
     let change = codec::decode_state_change(value)
-        .map_err(|error| (DeadLetterReason::Undecodable, format!("the value {error}")))?;
+        .map_err(|error| unreadable(DeadLetterReason::Undecodable, format!("the value {error}")))?;
     let key = change.order.id.to_string();
     if record.key.as_deref() != Some(key.as_bytes()) {
-        return Err((
-            DeadLetterReason::ForeignKey,
-            format!("the record's key is not the order id {key} of its value"),
-        ));
+        let detail = format!("the record's key is not the order id {key} of its value");
+        return Err(unreadable(DeadLetterReason::ForeignKey, detail));
     }
     Ok(change)
 }

@@ -9,12 +9,18 @@ use ports::{
     Clock, Consumer, DeadLetterReason, DeadLetters, EventLog, Group, LogRecord, StartOffsets,
     Subscription, SubscriptionEvent, Topic,
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     Changed, Error, Retry,
     batch::{Batch, dead_letter},
 };
+
+/// How often the dead letters are looked at for some that are to be read again.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where state changes come from, and where those that can't be read go.
 #[derive(Clone)]
@@ -61,11 +67,20 @@ pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> 
         joined = retry.until_ok("join the group", || source.subscribe()) => joined?,
     };
     let Some(mut subscription) = joined else { return Ok(()) };
+    let mut look_at = Instant::now();
     loop {
+        // However busy the log is.
+        if Instant::now() >= look_at {
+            if source.read_again(reaction, retry).await?.is_none() {
+                return Ok(());
+            }
+            look_at = Instant::now() + LOOK;
+        }
         let event = tokio::select! {
             biased;
             () = retry.stopped() => return Ok(()),
             event = subscription.next() => event?,
+            () = sleep_until(look_at) => continue,
         };
         match event {
             SubscriptionEvent::Records(records) => {
@@ -80,6 +95,7 @@ pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> 
             }
             SubscriptionEvent::Assigned(from) => {
                 tracing::info!(consumer = source.name(), ?from, "partitions assigned");
+                look_at = Instant::now();
             }
         }
     }

@@ -4,6 +4,7 @@
 //! At-least-once, always: offsets are committed after the work is durable, so a crash repeats a batch and the work must
 //! be idempotent. Nothing here knows what a role does with a change, and nothing here writes to the log.
 
+mod again;
 mod alarm;
 mod batch;
 mod both;

@@ -1,17 +1,21 @@
 //! The command line: what can be said, not what it does.
 
+mod dead_letters;
 mod order;
 mod record;
+mod replay;
 mod values;
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub(crate) use dead_letters::{DecideArgs, LettersArgs, LettersVerb, WhichArgs};
 pub(crate) use order::{
     ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
 };
 pub(crate) use record::{GoodsVerb, RecordVerb};
+pub(crate) use replay::{Only, ReplayArgs, ReplayRun, ReplayVerb, ShowArgs, StatusArgs};
 
 use crate::config::{ConfigError, KEYS, Resolved};
 
@@ -34,6 +38,10 @@ pub(crate) enum Verb {
     },
     /// Play all roles, or those named by --roles, until SIGTERM or SIGINT
     Serve {
+        /// If another version of the fold made what is stored, replay the log first, beside what is there, and swap; without
+        /// it `serve` ends and says so
+        #[arg(long)]
+        replay_if_needed: bool,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -48,6 +56,13 @@ pub(crate) enum Verb {
         verify: VerifyArgs,
         #[command(flatten)]
         config: ConfigArgs,
+    },
+    /// Build the state anew from the log, beside the live one, verify it and put it in its place; and look at how it goes
+    Replay(ReplayArgs),
+    /// Look at records that could not be read, and decide on them
+    DeadLetters {
+        #[command(subcommand)]
+        verb: LettersVerb,
     },
     /// Take the event log out to files, or in from them
     Log {
@@ -196,5 +211,17 @@ impl Args for ConfigArgs {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_verb_can_be_said() {
+        Cli::command().debug_assert();
     }
 }

@@ -22,10 +22,12 @@ use tonic::{Request, Status, transport::Channel};
 
 pub(crate) use failure::{ClientError, misused};
 pub(crate) use order_file::parse_line;
+pub(crate) use out::Out;
+pub(crate) use sheet::GrowingDocument;
 
 use crate::{
     cli::{ClientArgs, OrderVerb},
-    client::{out::Out, refused::Refused},
+    client::refused::Refused,
 };
 
 /// A page of long orders is larger than gRPC's customary 4 MiB.

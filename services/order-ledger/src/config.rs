@@ -11,7 +11,7 @@ use events::Currency;
 
 pub(crate) use keys::{KEYS, Key};
 pub(crate) use location::{LogLocation, MailLocation, SearchLocation, StateLocation};
-pub(crate) use resolve::{ConfigError, Resolved};
+pub(crate) use resolve::{ConfigError, Resolved, duration};
 
 /// A part of the product that a process can play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,7 +54,7 @@ pub(crate) async fn run(
     if args.fresh {
         parts::forget(config)?;
     }
-    let running = serve::start(config, stop.clone()).await?;
+    let running = serve::start(config, false, stop.clone()).await?;
     let (parts, health) = (running.parts.clone(), running.health.clone());
     let mut roles = pin!(running.join());
     let proven = tokio::select! {

@@ -5,12 +5,14 @@ mod cli;
 mod client;
 mod clock;
 mod config;
+mod dead_letters;
 mod demo;
 
 mod http;
 mod migrate;
 mod parts;
 mod prepare;
+mod replay_verbs;
 mod roles;
 mod serve;
 mod signals;
@@ -59,9 +61,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             start_logging(&resolved)?;
             demo::run(&demo, &resolved.config()?, stop_on_signal()).await
         }
-        Verb::Serve { config } => {
+        Verb::Serve { replay_if_needed, config } => {
             let (_, config) = configured(&config)?;
-            let running = serve::start(&config, stop_on_signal()).await?;
+            let running = serve::start(&config, replay_if_needed, stop_on_signal()).await?;
             running.join().await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -73,6 +75,14 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Verify { verify: args, config } => {
             let (_, config) = configured(&config)?;
             verify::run(&args, &config).await
+        }
+        Verb::Replay(args) => {
+            let config = configured_for_tool(args.config())?;
+            unless_reader_left(replay_verbs::run(&args, &config, stop_on_signal()).await)
+        }
+        Verb::DeadLetters { verb } => {
+            let config = configured_for_tool(verb.config())?;
+            unless_reader_left(dead_letters::run(verb, &config).await)
         }
         Verb::Log { verb } => {
             let (LogVerb::Export { config, .. } | LogVerb::Import { config, .. }) = &verb;
@@ -100,6 +110,27 @@ fn configured(args: &ConfigArgs) -> Result<(Resolved, config::Config), Failure> 
     start_logging(&resolved)?;
     let config = resolved.config()?;
     Ok((resolved, config))
+}
+
+/// As `configured`, for a tool that says by itself what it does: the log is for what goes wrong.
+fn configured_for_tool(args: &ConfigArgs) -> Result<config::Config, Failure> {
+    let mut resolved = args.resolve()?;
+    resolved.default_to("log_filter", "warn");
+    start_logging(&resolved)?;
+    Ok(resolved.config()?)
+}
+
+/// Whoever read has enough, as `head` does: nothing failed.
+fn unless_reader_left(ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match ended {
+        Err(failure) if failure.downcast_ref().is_some_and(is_gone) => Ok(ExitCode::SUCCESS),
+        Err(failure) => match failure.downcast_ref() {
+            Some(client::ClientError::Write(error)) if is_gone(error) => Ok(ExitCode::SUCCESS),
+            Some(_) | None => Err(failure),
+        },
+        Ok(code) => Ok(code),
+    }
 }
 
 /// Log lines go to stderr; stdout is for what was asked for.
@@ -130,13 +161,18 @@ fn stop_on_signal() -> CancellationToken {
 
 /// One line: what failed, and because of what, down to the cause.
 fn complain(failure: &dyn Error) {
-    let mut line = format!("order-ledger: {failure}");
+    // If stderr is gone there is no one to tell.
+    _ = writeln!(io::stderr(), "order-ledger: {}", told(failure));
+}
+
+/// An error and its causes in one line.
+fn told(failure: &dyn Error) -> String {
+    let mut line = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {
         line.push_str(": ");
         line.push_str(error.to_string().trim());
         cause = error.source();
     }
-    // If stderr is gone there is no one to tell.
-    _ = writeln!(io::stderr(), "{line}");
+    line
 }

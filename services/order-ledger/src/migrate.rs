@@ -14,7 +14,13 @@ use crate::{
 pub(crate) async fn run(config: &Config, stop: CancellationToken) -> Result<(), Failure> {
     let parts = Parts::open(config).await?;
     let (ready, _) = watch::channel(Ready::default());
-    prepare(parts, Wanted { state: true, search: true }, ready, stop.clone()).await?;
+    prepare(
+        parts,
+        Wanted { state: true, search: true, replay_if_needed: false },
+        ready,
+        stop.clone(),
+    )
+    .await?;
     if stop.is_cancelled() {
         return Err("stopped before everything was there".into());
     }

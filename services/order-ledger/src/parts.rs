@@ -1,6 +1,12 @@
 //! The parts that the configuration chose, behind their ports. The only place that knows every adapter.
 
-use std::{error::Error, ffi::OsString, fs, io, path::Path, sync::Arc};
+use std::{
+    error::Error,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use adapter_embedded::{DataDir, DataDirLock, SqliteLog, SqliteSearch, SqliteStore};
@@ -9,7 +15,7 @@ use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
     AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, Generations, IdSource, Mailer,
-    OrderStore, SearchIndex, TimerStore, TopicSettings,
+    OrderStore, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
 };
 
 use crate::{
@@ -38,56 +44,62 @@ pub(crate) struct Parts {
     pub(crate) audits: Arc<dyn AuditStore>,
     pub(crate) generations: Arc<dyn Generations>,
     pub(crate) search: Arc<dyn SearchIndex>,
+    pub(crate) search_generations: Arc<dyn SearchGenerations>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    /// Held as long as the parts are: embedded files belong to one process.
+    /// Held as long as the parts are, by the one process that writes the embedded log.
     _lock: Option<Arc<DataDirLock>>,
 }
 
+/// What a process means to do with embedded parts; servers take everyone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// To play roles, or to write the log: one process at a time.
+    Own,
+    /// To look, and to write what SQLite itself keeps apart, beside whoever plays the roles.
+    Beside,
+}
+
 impl Parts {
-    /// Opens what is embedded and makes clients for what is not.
+    /// Opens what is embedded, makes it if it is missing, and keeps other processes from doing so; makes clients for
+    /// what is not embedded.
     pub(crate) async fn open(config: &Config) -> Result<Self, OpenError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let lock = lock(config)?;
-        let log: Arc<dyn EventLog> = match &config.log {
-            LogLocation::Sqlite(path) => {
-                Arc::new(SqliteLog::open(path).await.map_err(failed("event log"))?)
-            }
-            LogLocation::Kafka(brokers) => Arc::new(
-                KafkaLog::new(KafkaOptions {
-                    brokers: brokers.clone(),
-                    topic_prefix: config.kafka.topic_prefix.clone(),
-                    properties: config.kafka.properties.clone(),
-                    ..KafkaOptions::default()
-                })
-                .map_err(failed("event log"))?,
-            ),
-        };
+        Self::open_for(Use::Own, config, lock).await
+    }
+
+    /// As `open`, for a tool that may run beside a process which plays the roles: it appends nothing and joins no group.
+    ///
+    /// # Errors
+    /// There is no ledger yet.
+    pub(crate) async fn open_beside(config: &Config) -> Result<Self, OpenError> {
+        must_be_there(config)?;
+        Self::open_for(Use::Beside, config, None).await
+    }
+
+    /// What a replay works with.
+    pub(crate) fn for_replay(&self) -> replay::Parts {
+        replay::Parts {
+            log: Arc::clone(&self.log),
+            live: Arc::clone(&self.orders),
+            dead_letters: Arc::clone(&self.dead_letters),
+            generations: Arc::clone(&self.generations),
+            search: Arc::clone(&self.search_generations),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    async fn open_for(
+        r#use: Use,
+        config: &Config,
+        lock: Option<Arc<DataDirLock>>,
+    ) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let log = open_log(r#use, config).await?;
         let stores = Stores::open(config).await?;
-        let search: Arc<dyn SearchIndex> = match &config.search {
-            SearchLocation::Sqlite(path) => {
-                Arc::new(SqliteSearch::open(path).await.map_err(failed("search index"))?)
-            }
-            SearchLocation::Elasticsearch(url) => Arc::new(
-                ElasticsearchIndex::new(ElasticsearchOptions {
-                    url: url.clone(),
-                    index_prefix: config.elasticsearch.index_prefix.clone(),
-                    api_key: config.elasticsearch.api_key.clone(),
-                    ..ElasticsearchOptions::default()
-                })
-                .map_err(failed("search index"))?,
-            ),
-        };
-        let from = &config.mail_from;
-        let mailer: Arc<dyn Mailer> = match &config.mail {
-            MailLocation::Folder(path) => {
-                Arc::new(FileMailer::new(path, from, Arc::clone(&clock)).map_err(failed("outbox"))?)
-            }
-            MailLocation::Smtp(url) => Arc::new(
-                SmtpMailer::new(url, from, Arc::clone(&clock)).map_err(failed("mail server"))?,
-            ),
-        };
+        let (search, search_generations) = open_search(config).await?;
+        let mailer = open_mailer(config, &clock)?;
         Ok(Self {
             log,
             topics: TopicSettings {
@@ -101,12 +113,68 @@ impl Parts {
             audits: stores.audits,
             generations: stores.generations,
             search,
+            search_generations,
             mailer,
             clock,
             ids: Arc::new(SystemIds),
             _lock: lock,
         })
     }
+}
+
+async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, OpenError> {
+    Ok(match &config.log {
+        LogLocation::Sqlite(path) => {
+            let log = match r#use {
+                Use::Own => SqliteLog::open(path).await,
+                Use::Beside => SqliteLog::open_beside(path).await,
+            };
+            Arc::new(log.map_err(failed("event log"))?)
+        }
+        LogLocation::Kafka(brokers) => Arc::new(
+            KafkaLog::new(KafkaOptions {
+                brokers: brokers.clone(),
+                topic_prefix: config.kafka.topic_prefix.clone(),
+                properties: config.kafka.properties.clone(),
+                ..KafkaOptions::default()
+            })
+            .map_err(failed("event log"))?,
+        ),
+    })
+}
+
+/// One index behind two ports.
+type Search = (Arc<dyn SearchIndex>, Arc<dyn SearchGenerations>);
+
+async fn open_search(config: &Config) -> Result<Search, OpenError> {
+    fn of<S: SearchIndex + SearchGenerations + 'static>(index: S) -> Search {
+        let index = Arc::new(index);
+        (Arc::<S>::clone(&index), index)
+    }
+    Ok(match &config.search {
+        SearchLocation::Sqlite(path) => {
+            of(SqliteSearch::open(path).await.map_err(failed("search index"))?)
+        }
+        SearchLocation::Elasticsearch(url) => of(ElasticsearchIndex::new(ElasticsearchOptions {
+            url: url.clone(),
+            index_prefix: config.elasticsearch.index_prefix.clone(),
+            api_key: config.elasticsearch.api_key.clone(),
+            ..ElasticsearchOptions::default()
+        })
+        .map_err(failed("search index"))?),
+    })
+}
+
+fn open_mailer(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Mailer>, OpenError> {
+    let (from, clock) = (&config.mail_from, Arc::clone(clock));
+    Ok(match &config.mail {
+        MailLocation::Folder(path) => {
+            Arc::new(FileMailer::new(path, from, clock).map_err(failed("outbox"))?)
+        }
+        MailLocation::Smtp(url) => {
+            Arc::new(SmtpMailer::new(url, from, clock).map_err(failed("mail server"))?)
+        }
+    })
 }
 
 /// One database behind six ports.
@@ -176,11 +244,10 @@ pub(crate) fn forget(config: &Config) -> Result<(), OpenError> {
     let _lock = lock(config)?;
     let forgotten = || {
         for database in [log, state, search] {
-            for suffix in ["", "-wal", "-shm"] {
-                let mut file = OsString::from(database);
-                file.push(suffix);
-                remove(Path::new(&file))?;
-            }
+            remove_database(database)?;
+        }
+        for generation in generations(state)? {
+            remove_database(&generation)?;
         }
         match fs::read_dir(outbox) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -198,11 +265,63 @@ pub(crate) fn forget(config: &Config) -> Result<(), OpenError> {
     forgotten().map_err(failed("data folder"))
 }
 
+/// The files of generations beside the live one.
+fn generations(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(folder) = state.parent() else { return Ok(Vec::new()) };
+    let stem = state.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
+    let is_one = |name: &str| {
+        let number = name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix("-g"));
+        let number = number.and_then(|rest| rest.strip_suffix(".db"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let files = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files?,
+    };
+    let files = files.collect::<io::Result<Vec<_>>>()?.into_iter();
+    Ok(files
+        .filter(|file| is_one(&file.file_name().to_string_lossy()))
+        .map(|file| file.path())
+        .collect())
+}
+
+fn remove_database(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = OsString::from(path);
+        file.push(suffix);
+        remove(Path::new(&file))?;
+    }
+    Ok(())
+}
+
 fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Looking at what is not there must not make it.
+fn must_be_there(config: &Config) -> Result<(), OpenError> {
+    let log = match &config.log {
+        LogLocation::Sqlite(path) => Some(path),
+        LogLocation::Kafka(_) => None,
+    };
+    let state = match &config.state {
+        StateLocation::Sqlite(path) => Some(path),
+        StateLocation::Postgres(_) => None,
+    };
+    for (part, path) in [("event log", log), ("state store", state)] {
+        if let Some(path) = path.filter(|path| !path.is_file()) {
+            let missing = format!(
+                "there is no ledger: {} is missing; name the one meant with --data, or make one with \
+                 `order-ledger migrate`",
+                path.display()
+            );
+            return Err(OpenError { part, source: missing.into() });
+        }
+    }
+    Ok(())
 }
 
 fn lock(config: &Config) -> Result<Option<Arc<DataDirLock>>, OpenError> {

@@ -1,10 +1,11 @@
 //! Topics, tables and indices: created if missing, checked if there, waited for if their server is away.
 
 use ports::{LogError, SearchError, StoreError, Topic, retry_until_ok};
+use replay::ReplayError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::parts::Parts;
+use crate::{parts::Parts, replay_verbs};
 
 /// A part is set up in a way that an operator must mend first.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,8 @@ pub(crate) enum PrepareError {
     State(#[source] StoreError),
     #[error("the search index is not fit")]
     Search(#[source] SearchError),
+    #[error("the state could not be replayed from the log")]
+    Replay(#[source] ReplayError),
 }
 
 /// What is ready for use.
@@ -27,10 +30,12 @@ pub(crate) struct Ready {
 }
 
 /// What to prepare.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) state: bool,
     pub(crate) search: bool,
+    /// If another fold made the state, it is replayed.
+    pub(crate) replay_if_needed: bool,
 }
 
 /// Prepares the log, and state and search if wanted, telling `ready` of each; waits for servers that are away.
@@ -45,7 +50,12 @@ pub(crate) async fn prepare(
             return Ok(());
         }
         ready.send_modify(|ready| ready.log = true);
-        if wanted.state && state(&parts, &stop).await?.is_some() {
+        let bound = match wanted {
+            Wanted { state: false, .. } => None,
+            Wanted { replay_if_needed: false, .. } => state(&parts, &stop).await?,
+            Wanted { replay_if_needed: true, .. } => replayed_state(&parts, &stop).await?,
+        };
+        if bound.is_some() {
             ready.send_modify(|ready| ready.state = true);
         }
         Ok(())
@@ -58,6 +68,43 @@ pub(crate) async fn prepare(
     };
     tokio::try_join!(state, search)?;
     Ok(())
+}
+
+/// Prepares what a replay reads and writes, of whichever fold it is. `None` if the process stops first.
+pub(crate) async fn for_replay(
+    parts: &Parts,
+    stop: &CancellationToken,
+) -> Result<Option<()>, PrepareError> {
+    if log(parts, stop).await?.is_none() {
+        return Ok(None);
+    }
+    let prepared = retry_until_ok(stop, waiting("state store"), || async {
+        match parts.orders.prepare().await {
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            settled => Ok(settled),
+        }
+    });
+    prepared.await.transpose().map_err(PrepareError::State)
+}
+
+/// As `state`; what another fold made is replayed first.
+async fn replayed_state(
+    parts: &Parts,
+    stop: &CancellationToken,
+) -> Result<Option<()>, PrepareError> {
+    loop {
+        match state(parts, stop).await {
+            Err(PrepareError::State(StoreError::OtherFold { stored })) => {
+                let ours = events::FOLD_VERSION;
+                tracing::info!(stored, ours, "another fold made the state: replaying the log");
+                let replayed = replay_verbs::if_needed(parts, stop).await;
+                if replayed.map_err(PrepareError::Replay)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            bound => return bound,
+        }
+    }
 }
 
 async fn log(parts: &Parts, stop: &CancellationToken) -> Result<Option<()>, PrepareError> {

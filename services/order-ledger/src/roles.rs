@@ -15,6 +15,9 @@ use crate::{config::Config, parts::Parts, serve::ServeError};
 /// How often the projection is audited.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
+/// How often to look whether a replay left the search index behind.
+const FINISH_EVERY: Duration = Duration::from_secs(30);
+
 /// A role's life, not begun yet.
 pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
 
@@ -50,9 +53,14 @@ impl Given<'_> {
 
     pub(crate) fn search(self) -> RoleRun {
         let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
+        // It may take as long as a replay of the index: the role goes on meanwhile.
+        let finish = finish_cuts(self.parts.for_replay(), self.stop.clone());
+        let finish = finish.then(|()| future::pending());
         let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());
-        run.map(|ended_with| ended_with.map_err(ended("search"))).boxed()
+        future::select(run.boxed(), finish.boxed())
+            .map(|ended_with| ended_with.factor_first().0.map_err(ended("search")))
+            .boxed()
     }
 
     pub(crate) fn mailer(self) -> RoleRun {
@@ -81,6 +89,31 @@ impl Given<'_> {
         let parts = fulfilment::Parts { log, timers, dead_letters, clock, health: self.health };
         let run = fulfilment::run(parts, settings, self.stop.clone());
         run.map(|ended_with| ended_with.map_err(ended("fulfilment"))).boxed()
+    }
+}
+
+/// Lets the search index follow a replay that was interrupted before it had, again and again until `stop`: whoever
+/// replays may die at any time.
+async fn finish_cuts(parts: replay::Parts, stop: CancellationToken) {
+    loop {
+        match stop.run_until_cancelled(replay::finish_cut(&parts)).await {
+            None => return,
+            Some(Ok(None)) => {}
+            Some(Ok(Some(done))) => {
+                tracing::info!(
+                    documents = done.documents,
+                    refused = done.refused,
+                    "the search index has followed"
+                );
+            }
+            Some(Err(error)) => {
+                let error = crate::told(&error);
+                tracing::warn!(error, "the search index can't follow a replay yet, trying again");
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(FINISH_EVERY)).await.is_none() {
+            return;
+        }
     }
 }
 

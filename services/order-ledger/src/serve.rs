@@ -51,7 +51,12 @@ pub(crate) struct Running {
 }
 
 /// Opens the parts, binds the ports and starts every role. Servers that are away are waited for in the background.
-pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Running, ServeError> {
+/// If another fold made the state, it is replayed first if that is wanted; else the process ends.
+pub(crate) async fn start(
+    config: &Config,
+    replay_if_needed: bool,
+    stop: CancellationToken,
+) -> Result<Running, ServeError> {
     let metrics = install_metrics()?;
     let parts = Parts::open(config).await?;
     let health = Health::default();
@@ -69,7 +74,8 @@ pub(crate) async fn start(config: &Config, stop: CancellationToken) -> Result<Ru
         served.map_err(roles::ended("HTTP"))
     });
     tasks.spawn(tidy_metrics(metrics, stop.clone()));
-    let wanted = Wanted { state: true, search: config.roles.contains(&Role::Search) };
+    let search = config.roles.contains(&Role::Search);
+    let wanted = Wanted { state: true, search, replay_if_needed };
     let (prepare_parts, prepare_stop) = (parts.clone(), stop.clone());
     tasks.spawn(async move {
         Ok(prepare::prepare(prepare_parts, wanted, ready_tx, prepare_stop).await?)

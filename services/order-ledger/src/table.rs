@@ -72,7 +72,7 @@ fn progress(line: &v1::LineProgress) -> String {
 }
 
 /// An amount as people write it, or as it is if the currency is not known.
-fn money(currency: &str, minor: i64) -> String {
+pub(crate) fn money(currency: &str, minor: i64) -> String {
     match (events::Currency::from_code(currency), events::MinorUnits::new(minor)) {
         (Some(currency), Ok(amount)) => events::Money { amount, currency }.to_string(),
         _ => format!("{currency} {minor}"),

@@ -25,7 +25,10 @@ pub(crate) async fn run(
     config: &Config,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let parts = Parts::open(config).await?;
+    let parts = match verb {
+        LogVerb::Export { .. } => Parts::open_beside(config).await?,
+        LogVerb::Import { .. } => Parts::open(config).await?,
+    };
     // Draws nothing if stderr is no terminal.
     let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}")?);
@@ -43,7 +46,7 @@ pub(crate) async fn run(
             }
             LogVerb::Import { folder, leave_out_strays, .. } => {
                 let (ready, _) = watch::channel(Ready::default());
-                let nothing_else = Wanted { state: false, search: false };
+                let nothing_else = Wanted::default();
                 prepare(parts.clone(), nothing_else, ready, stop.clone()).await?;
                 let log = parts.log.as_ref();
                 let progress = |records| bar.set_position(records);

@@ -20,7 +20,7 @@ use crate::{
 
 /// Verifies, showing how far it is on a terminal, and prints every difference as it is found and what was looked at.
 pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, Failure> {
-    let parts = Parts::open(config).await?;
+    let parts = Parts::open_beside(config).await?;
     if let Some(copy) = &args.against {
         return against::run(copy, args, config, &parts).await;
     }

@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use events::{Event, OrderId, State};
 use ports::{
-    DeadLetters as _, Documents, EventLog as _, Found, Health, IndexOutcome, NewRecord,
-    OrderDocument, OrderStore as _, SearchError, SearchIndex, SearchKey, SearchQuery, Topic,
-    TopicSettings,
+    Consumer, DeadLetter, DeadLetterReason, DeadLetters as _, Documents, EventLog as _, Found,
+    Health, IndexOutcome, LetterFilter, LetterStatus, NewRecord, OrderDocument, OrderStore as _,
+    SearchError, SearchIndex, SearchKey, SearchQuery, Topic, TopicSettings,
 };
 use search::{Error, Parts, Settings};
 use tempfile::TempDir;
@@ -28,10 +28,11 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An index that can be away, and refuses one order.
+/// An index that can be away, and refuses one order until it is mended.
 struct Index {
     real: SqliteSearch,
     away: AtomicBool,
+    mended: AtomicBool,
 }
 
 impl Index {
@@ -55,8 +56,11 @@ impl SearchIndex for Index {
 
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
         self.answers()?;
-        let (refused, good): (Vec<_>, Vec<_>) =
-            documents.iter().cloned().partition(|document| document.order_id == Self::refused());
+        let mended = self.mended.load(Ordering::Relaxed);
+        let (refused, good): (Vec<_>, Vec<_>) = documents
+            .iter()
+            .cloned()
+            .partition(|document| document.order_id == Self::refused() && !mended);
         let mut outcomes = self.real.upsert(&good).await?.into_iter();
         let refused: Vec<_> = refused.into_iter().map(|document| document.order_id).collect();
         let outcome = |document: &OrderDocument| {
@@ -119,7 +123,8 @@ impl Bench {
         store.prepare().await.unwrap();
         let real = SqliteSearch::open(&dir.path().join("search.db")).await.unwrap();
         real.prepare().await.unwrap();
-        let index = Arc::new(Index { real, away: AtomicBool::new(false) });
+        let (away, mended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let index = Arc::new(Index { real, away, mended });
         let (log, store) = (Arc::new(log), Arc::new(store));
         Self { log, store, index, health: Health::default(), _dir: dir }
     }
@@ -154,6 +159,17 @@ impl Bench {
             (versions.get(&id) == Some(&version)).then_some(())
         })
         .await;
+    }
+
+    /// The search projector's dead letters, once there are so many and none is wanted to be read again.
+    async fn letters(&self, count: usize) -> Vec<DeadLetter> {
+        let filter = LetterFilter { consumer: Some(Consumer::Search), ..LetterFilter::default() };
+        wait_for(&format!("{count} dead letters"), PATIENCE, async || {
+            let letters = self.store.letters(&filter, None, 10).await.unwrap();
+            let open = letters.iter().all(|letter| letter.status == LetterStatus::Open);
+            (letters.len() == count && open).then_some(letters)
+        })
+        .await
     }
 
     fn down(&self) -> Option<String> {
@@ -262,4 +278,35 @@ async fn what_can_t_be_read_or_indexed_becomes_a_dead_letter_and_the_line_goes_o
     .await;
     search.stop().await;
     assert!(bench.index.versions(&[sample::order_id(2)]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_read_again_if_someone_wants_it() {
+    let bench = Bench::open().await;
+    let key = Bytes::from(sample::order_id(1).to_string());
+    let garbage = NewRecord { key, value: Bytes::from_static(b"\xff"), headers: Vec::new() };
+    bench.append(vec![garbage]).await;
+    bench.change(&[sample::placed(sample::order_id(13))]).await;
+    let search = bench.start();
+    let letters = bench.letters(2).await;
+    for letter in &letters {
+        bench.store.decide(letter.key(), LetterStatus::Retry).await.unwrap();
+    }
+    // Nothing has become better.
+    let again = bench.letters(2).await;
+    let reasons: Vec<_> = again.iter().map(|letter| letter.reason).collect();
+    assert_eq!(reasons, [DeadLetterReason::Undecodable, DeadLetterReason::Refused]);
+    assert_eq!(again, letters);
+
+    bench.index.mended.store(true, Ordering::Relaxed);
+    search.stop().await;
+    for letter in &letters {
+        bench.store.decide(letter.key(), LetterStatus::Retry).await.unwrap();
+    }
+    let search = bench.start();
+    bench.until_version(13, 1).await;
+    let left = bench.letters(1).await;
+    assert_eq!(left.first().unwrap().reason, DeadLetterReason::Undecodable);
+    assert_eq!(bench.down(), None);
+    search.stop().await;
 }

@@ -41,7 +41,7 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens a file, creates it if it is missing, and brings its tables up to date: `migrations` are every one there ever
-    /// was, what it does and its text.
+    /// was, what it does and its text. Safe beside another process that has it open: nothing is written if they are.
     pub(crate) async fn open(
         path: &Path,
         migrations: &[(&'static str, &'static str)],

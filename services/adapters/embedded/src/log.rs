@@ -1,5 +1,5 @@
 //! The event log: one writer that groups what comes in into one fsync, readers beside it, and groups whose members are
-//! all in this process.
+//! all in this process. Other processes may read the file meanwhile.
 
 mod cursor;
 mod follow;
@@ -26,7 +26,7 @@ use ports::{
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::database::{Database, OpenError};
+use crate::database::{Database, Error, OpenError};
 use cursor::Cursor;
 use group::Groups;
 use pending::{Ends, Pending};
@@ -38,6 +38,9 @@ const PARTITIONS_DEFAULT: u32 = 4;
 /// The largest record, key, value and headers together: as much as Kafka takes by default.
 pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
+/// What can't be done beside the process that the log belongs to.
+const ANOTHERS: &str = "the log belongs to another process: here it can only be read";
+
 /// The event log in a SQLite file. An acknowledgement means that the disk has the record.
 #[derive(Debug)]
 pub struct SqliteLog {
@@ -47,6 +50,8 @@ pub struct SqliteLog {
     writer: Writer,
     ends: watch::Receiver<Ends>,
     groups: Arc<Groups>,
+    /// Whether another process may be the writer: then it alone knows where the log ends.
+    beside: bool,
 }
 
 impl SqliteLog {
@@ -55,6 +60,18 @@ impl SqliteLog {
     /// # Errors
     /// [`OpenError`] if it can't be opened or is no log.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_as(path, false).await
+    }
+
+    /// Opens a log that another process may be writing: it can be read, bounded, and nothing else.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it can't be opened or is no log.
+    pub async fn open_beside(path: &Path) -> Result<Self, OpenError> {
+        Self::open_as(path, true).await
+    }
+
+    async fn open_as(path: &Path, beside: bool) -> Result<Self, OpenError> {
         const TABLES: &str = include_str!("../../../../migrations/sqlite/0001_log.sql");
         let database = Database::open(path, &[("the event log", TABLES)]).await?;
         let ends = tables::ends(&database.writer).await;
@@ -68,7 +85,21 @@ impl SqliteLog {
             writer,
             ends,
             groups: Arc::default(),
+            beside,
         })
+    }
+
+    /// Where the log ends now.
+    async fn now(&self) -> Result<Ends, LogError> {
+        if self.beside {
+            return Ok(tables::ends(&self.database.readers).await.map_err(Error::from)?);
+        }
+        Ok(self.ends.borrow().clone())
+    }
+
+    /// Whoever has no say in the groups and does not hear of what is appended can't follow.
+    fn must_be_own(&self) -> Result<(), LogError> {
+        if self.beside { Err(LogError::Unfit(ANOTHERS.to_owned())) } else { Ok(()) }
     }
 
     fn cursor(&self, topic: Topic) -> Cursor {
@@ -86,8 +117,15 @@ impl SqliteLog {
 #[async_trait]
 impl EventLog for SqliteLog {
     async fn prepare(&self, settings: TopicSettings) -> Result<(), LogError> {
-        let wanted = settings.partitions.unwrap_or(PARTITIONS_DEFAULT).max(1);
-        let found = self.writer.create_topics(wanted).await?;
+        let found = if self.beside {
+            match self.now().await?.partitions() {
+                0 => return Err(LogError::Unfit("its topics were never made".to_owned())),
+                found => found,
+            }
+        } else {
+            let wanted = settings.partitions.unwrap_or(PARTITIONS_DEFAULT).max(1);
+            self.writer.create_topics(wanted).await?
+        };
         self.partitions.store(found, Ordering::Relaxed);
         match settings.partitions {
             Some(wanted) if wanted != found => Err(LogError::Unfit(format!(
@@ -99,6 +137,9 @@ impl EventLog for SqliteLog {
     }
 
     fn append(&self, topic: Topic, record: NewRecord) -> Result<Ack, AppendError> {
+        if self.beside {
+            return Ok(Box::pin(ready(Err(AppendError::Unacknowledged(ANOTHERS.to_owned())))));
+        }
         let size = size(&record);
         if size > RECORD_BYTES_MAX {
             return Err(AppendError::TooLarge { size, max: RECORD_BYTES_MAX });
@@ -127,12 +168,16 @@ impl EventLog for SqliteLog {
 
     async fn end_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError> {
         self.known_partitions()?;
-        Ok(self.ends.borrow().of(topic))
+        Ok(self.now().await?.of(topic))
     }
 
     async fn end_offset(&self, topic: Topic, partition: Partition) -> Result<Offset, LogError> {
         self.known_partitions()?;
-        let end = self.ends.borrow().get(topic, partition);
+        // Asked for at every call of the api: nothing is copied then.
+        let end = match self.beside {
+            true => self.now().await?.get(topic, partition),
+            false => self.ends.borrow().get(topic, partition),
+        };
         end.ok_or_else(|| LogError::Unfit(format!("{} has no partition {partition}", topic.name())))
     }
 
@@ -147,6 +192,7 @@ impl EventLog for SqliteLog {
         group: Group,
         start: StartOffsets,
     ) -> Result<Box<dyn Subscription>, LogError> {
+        self.must_be_own()?;
         let membership = Groups::join(&self.groups, topic, group, self.known_partitions()?);
         let (writer, cursor) = (self.writer.handle(), self.cursor(topic));
         Ok(Box::new(member::Member::new(membership, start, writer, cursor)))
@@ -164,6 +210,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn follow(&self, topic: Topic, from: &[Position]) -> Result<Box<dyn Follower>, LogError> {
+        self.must_be_own()?;
         self.known_partitions()?;
         let tail = follow::Tail::start(self.cursor(topic), &self.ends.borrow(), from)?;
         Ok(Box::new(tail))

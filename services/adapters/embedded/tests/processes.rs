@@ -13,7 +13,10 @@ use std::{
 
 use adapter_embedded::{DataDir, DataDirError, DataDirLock, SqliteLog};
 use bytes::Bytes;
-use ports::{Ack, EventLog as _, NewRecord, Offset, Position, Topic, TopicSettings};
+use ports::{
+    Ack, AppendError, EventLog as _, LogError, NewRecord, Offset, Partition, Position, Topic,
+    TopicSettings,
+};
 use tempfile::TempDir;
 
 /// Names the data folder to the other process; set only there.
@@ -172,4 +175,33 @@ async fn a_folder_in_use_is_refused_until_its_process_ends() {
     assert_eq!(refused.to_string(), expected);
     other.kill();
     let _lock: DataDirLock = DataDir::lock(folder.path()).unwrap();
+}
+
+/// A tool that looks on sees what the other process has acknowledged by then, and writes nothing between its records.
+#[tokio::test]
+async fn a_log_can_be_read_beside_the_process_that_writes_it() {
+    let folder = TempDir::new().unwrap();
+    let mut other = Other::start(folder.path());
+    assert_eq!(other.says().unwrap(), "has the folder");
+    let log = SqliteLog::open_beside(&folder.path().join("log.db")).await.unwrap();
+    log.prepare(TopicSettings { partitions: None, replication: None }).await.unwrap();
+    assert_eq!(log.partitions(Topic::Events).await.unwrap(), 3);
+    for _ in 0..3 {
+        let said = (0..500).map(|_| other.says().unwrap()).last().unwrap();
+        let (partition, rest) = said.split_once(' ').unwrap();
+        let (offset, value) = rest.split_once(' ').unwrap();
+        let partition = Partition(partition.parse().unwrap());
+        let offset = Offset(offset.parse().unwrap());
+        let end = log.end_offset(Topic::Events, partition).await.unwrap();
+        assert!(end > offset, "{end} is not after {offset}");
+        let mut reader = log.read(Topic::Events, partition, offset, end).await.unwrap();
+        let first = reader.next().await.unwrap().remove(0);
+        assert_eq!(first.value.unwrap(), value);
+    }
+    let record = NewRecord { key: "key".into(), value: "value".into(), headers: Vec::new() };
+    let refused = log.append(Topic::Events, record).unwrap().await;
+    assert!(matches!(refused, Err(AppendError::Unacknowledged(_))), "{refused:?}");
+    let refused = log.follow(Topic::Events, &[]).await.map(drop);
+    assert!(matches!(refused, Err(LogError::Unfit(_))), "{refused:?}");
+    other.kill();
 }

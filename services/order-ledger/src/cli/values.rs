@@ -1,8 +1,14 @@
 //! Values of flags, from text. What is wrong is told in one phrase; clap names the flag.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use events::State;
+use ports::{Consumer, LetterKey, LetterStatus, Offset, Partition, Position};
 use proto::v1;
+use replay::Until;
+
+use crate::config::duration;
 
 /// `2026-05-01T12:00:00Z`, or with another offset.
 pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
@@ -48,6 +54,52 @@ pub(super) fn state(name: &str) -> Result<State, String> {
         .ok_or_else(|| format!("no state is called {name}"))
 }
 
+/// `2026-05-01`, `2026-05-01T12:00:00Z`, or `0=120,1=340`: the offset that each partition ends before.
+pub(super) fn until(text: &str) -> Result<Until, String> {
+    if !text.contains('=') {
+        let neither =
+            "neither a day or an instant such as 2026-05-01T12:00:00Z nor PARTITION=OFFSET[,…]";
+        return day_or_instant(text).map(Until::Time).map_err(|_| neither.to_owned());
+    }
+    let offset = |pair: &str| {
+        let (partition, offset) = pair.split_once('=')?;
+        let offset = offset.trim().parse().ok().filter(|offset| *offset >= 0)?;
+        Some((Partition(partition.trim().parse().ok()?), Offset(offset)))
+    };
+    let offsets: Option<BTreeMap<_, _>> = text.split(',').map(offset).collect();
+    let wrong = || "not PARTITION=OFFSET[,PARTITION=OFFSET…], as in 0=120,1=340".to_owned();
+    offsets.map(Until::Offsets).ok_or_else(wrong)
+}
+
+/// `projector/3/120`: who gave up, on the record at which place.
+pub(super) fn letter(text: &str) -> Result<LetterKey, String> {
+    let mut parts = text.split('/');
+    let mut part = || parts.next();
+    let parsed = (|| {
+        let consumer = Consumer::from_name(part()?)?;
+        let partition = Partition(part()?.parse().ok()?);
+        let offset = Offset(part()?.parse().ok()?);
+        let position = Position { partition, offset };
+        part().is_none().then_some(LetterKey { consumer, position })
+    })();
+    parsed.ok_or_else(|| "not CONSUMER/PARTITION/OFFSET, as in projector/3/120".to_owned())
+}
+
+/// A consumer by its name.
+pub(super) fn consumer(name: &str) -> Result<Consumer, String> {
+    Consumer::from_name(name).ok_or_else(|| format!("no consumer is called {name}"))
+}
+
+/// A status by its name.
+pub(super) fn status(name: &str) -> Result<LetterStatus, String> {
+    LetterStatus::from_name(name).ok_or_else(|| format!("no status is called {name}"))
+}
+
+/// `30s`, `500ms`, `0s`.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "not a duration such as 500ms, 30s or 5m".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +119,26 @@ mod tests {
             assert!(line(text).is_err(), "{text}");
         }
         assert!(position("1").is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_replay_is_an_instant_or_offsets() {
+        assert_eq!(until("2026-05-01"), day_or_instant("2026-05-01").map(Until::Time));
+        let offsets = BTreeMap::from([(Partition(0), Offset(120)), (Partition(1), Offset(340))]);
+        assert_eq!(until("0=120, 1=340"), Ok(Until::Offsets(offsets)));
+        for text in ["", "soon", "0=", "=1", "0=1,", "0=-1", "0:1"] {
+            assert!(until(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_named_by_who_gave_up_where() {
+        let position = Position { partition: Partition(3), offset: Offset(120) };
+        let key = LetterKey { consumer: Consumer::Projector, position };
+        assert_eq!(letter("projector/3/120"), Ok(key));
+        for text in ["projector/3", "cook/3/120", "mailer/3/120/1", "search/x/1", ""] {
+            assert!(letter(text).is_err(), "{text}");
+        }
     }
 
     #[test]

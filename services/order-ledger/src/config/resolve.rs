@@ -319,9 +319,11 @@ fn properties(text: &str) -> Option<Vec<(String, String)>> {
 
 #[expect(clippy::option_option, reason = "outer: whether it parses; inner: whether it is off")]
 fn after(text: &str) -> Option<Option<Duration>> {
-    if text == "off" {
-        return Some(None);
-    }
+    if text == "off" { Some(None) } else { duration(text).map(Some) }
+}
+
+/// `500ms`, `90s`, `15m`, `12h` or `30d`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -335,7 +337,7 @@ fn after(text: &str) -> Option<Option<Duration>> {
         _ => return None,
     };
     // A year is more than any return window.
-    (duration <= Duration::from_hours(24 * 366)).then_some(Some(duration))
+    (duration <= Duration::from_hours(24 * 366)).then_some(duration)
 }
 
 #[cfg(test)]
