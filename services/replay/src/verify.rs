@@ -134,7 +134,7 @@ pub struct VerifySettings<'a> {
     /// Orders of one partition held at once, beside those of the records that are compared at once. Some two thousand
     /// bytes each, of two partitions at a time.
     pub held_max: usize,
-    /// Records that are compared at once, give or take what the log reads at once.
+    /// Records that are compared at once. Each is there three times for a moment: as logged, as stored, and decoded.
     pub page: usize,
     /// The most bits of a partition's filter, by which orders are told apart that are there from those that are not.
     pub filter_bits_max: usize,
@@ -144,7 +144,7 @@ pub struct VerifySettings<'a> {
 
 impl Default for VerifySettings<'_> {
     fn default() -> Self {
-        let (held_max, page, filter_bits_max) = (40_000, 8_192, 8 * 16 * 1_024 * 1_024);
+        let (held_max, page, filter_bits_max) = (40_000, 2_048, 8 * 16 * 1_024 * 1_024);
         Self { held_max, page, filter_bits_max, progress: None }
     }
 }

@@ -82,9 +82,10 @@ impl<'a> PartitionCheck<'a> {
         found: &mut Findings<'_, '_>,
     ) -> Result<(), VerifyError> {
         let log = self.ledger.log;
-        let mut reader = log.read(Topic::Events, self.partition, self.next, until).await?;
+        let reader = log.read(Topic::Events, self.partition, self.next, until).await?;
+        let mut pages = Pages { reader, page: self.page, left: Vec::new() };
         loop {
-            let (records, is_last) = gather(reader.as_mut(), self.page).await?;
+            let (records, is_last) = pages.next().await?;
             let end = records.last().map_or(until, |last| last.position.offset.next());
             let end = if is_last { until.max(end) } else { end };
             let partitions = self.partitions;
@@ -270,18 +271,24 @@ fn read(records: Vec<LogRecord>, partitions: u32) -> Vec<ReadRecord> {
     records.into_iter().map(read).collect()
 }
 
-/// Whole batches, until they are a page; and whether that was the last one.
-async fn gather(
-    reader: &mut dyn Reader,
+/// What is read, cut into pages: what a log reads at once may be more, or far less.
+struct Pages {
+    reader: Box<dyn Reader>,
     page: usize,
-) -> Result<(Vec<LogRecord>, bool), VerifyError> {
-    let mut records = Vec::new();
-    while records.len() < page {
-        let batch = reader.next().await?;
-        if batch.is_empty() {
-            return Ok((records, true));
+    left: Vec<LogRecord>,
+}
+
+impl Pages {
+    /// The next page, and whether it is the last one.
+    async fn next(&mut self) -> Result<(Vec<LogRecord>, bool), VerifyError> {
+        while self.left.len() < self.page {
+            let batch = self.reader.next().await?;
+            if batch.is_empty() {
+                return Ok((std::mem::take(&mut self.left), true));
+            }
+            self.left.extend(batch);
         }
-        records.extend(batch);
+        let left = self.left.split_off(self.page);
+        Ok((std::mem::replace(&mut self.left, left), false))
     }
-    Ok((records, false))
 }

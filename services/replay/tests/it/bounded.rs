@@ -57,7 +57,7 @@ async fn what_is_held_is_bounded() {
     assert_eq!((found.orders, differences.len()), (orders, 0));
     let told = told.into_inner().unwrap();
     let held = told.iter().map(|compared| compared.held).max().unwrap();
-    assert!(held <= 2 * (20 + 1_024), "{held} orders were held");
+    assert!(held <= 2 * (20 + 64), "{held} orders were held");
     let last = told.last().unwrap();
     assert_eq!((last.records, last.of, last.held), (6 * orders, 6 * orders, 0));
     assert!(told.is_sorted_by_key(|compared| compared.records));
