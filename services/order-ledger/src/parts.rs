@@ -15,7 +15,7 @@ use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
     AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, Generations, IdSource, Mailer,
-    OrderStore, SearchIndex, TimerStore, TopicSettings,
+    OrderStore, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
 };
 
 use crate::{
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) audits: Arc<dyn AuditStore>,
     pub(crate) generations: Arc<dyn Generations>,
     pub(crate) search: Arc<dyn SearchIndex>,
+    pub(crate) search_generations: Arc<dyn SearchGenerations>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -85,7 +86,7 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = open_log(r#use, config).await?;
         let stores = Stores::open(config).await?;
-        let search = open_search(config).await?;
+        let (search, search_generations) = open_search(config).await?;
         let mailer = open_mailer(config, &clock)?;
         Ok(Self {
             log,
@@ -100,11 +101,24 @@ impl Parts {
             audits: stores.audits,
             generations: stores.generations,
             search,
+            search_generations,
             mailer,
             clock,
             ids: Arc::new(SystemIds),
             _lock: lock,
         })
+    }
+
+    /// What a replay works with.
+    pub(crate) fn of_replay(&self) -> replay::Parts {
+        replay::Parts {
+            log: Arc::clone(&self.log),
+            live: Arc::clone(&self.orders),
+            dead_letters: Arc::clone(&self.dead_letters),
+            generations: Arc::clone(&self.generations),
+            search: Arc::clone(&self.search_generations),
+            clock: Arc::clone(&self.clock),
+        }
     }
 }
 
@@ -129,12 +143,19 @@ async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, Open
     })
 }
 
-async fn open_search(config: &Config) -> Result<Arc<dyn SearchIndex>, OpenError> {
+/// One index behind two ports.
+type Search = (Arc<dyn SearchIndex>, Arc<dyn SearchGenerations>);
+
+async fn open_search(config: &Config) -> Result<Search, OpenError> {
+    fn both<S: SearchIndex + SearchGenerations + 'static>(index: S) -> Search {
+        let index = Arc::new(index);
+        (Arc::<S>::clone(&index), index)
+    }
     Ok(match &config.search {
         SearchLocation::Sqlite(path) => {
-            Arc::new(SqliteSearch::open(path).await.map_err(failed("search index"))?)
+            both(SqliteSearch::open(path).await.map_err(failed("search index"))?)
         }
-        SearchLocation::Elasticsearch(url) => Arc::new(
+        SearchLocation::Elasticsearch(url) => both(
             ElasticsearchIndex::new(ElasticsearchOptions {
                 url: url.clone(),
                 index_prefix: config.elasticsearch.index_prefix.clone(),

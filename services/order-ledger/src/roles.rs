@@ -1,6 +1,6 @@
 //! What each role is given of the process's parts and configuration.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use futures::{
     FutureExt as _,
@@ -14,6 +14,9 @@ use crate::{config::Config, parts::Parts, serve::ServeError};
 
 /// How often the projection is audited.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
+
+/// How long after a failure the search index tries again to follow a replay.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(10);
 
 /// A role's life, not begun yet.
 pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
@@ -49,11 +52,13 @@ impl Given<'_> {
     }
 
     pub(crate) fn search(self) -> RoleRun {
-        // `replay::finish_cut` goes before this role's run: what an earlier cut left to do comes first.
+        let follow = follow_replay(self.parts.of_replay()).then(|()| future::pending());
         let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
         let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());
-        run.map(|ended_with| ended_with.map_err(ended("search"))).boxed()
+        future::select(run.boxed(), follow.boxed())
+            .map(|ended_with| ended_with.factor_first().0.map_err(ended("search")))
+            .boxed()
     }
 
     pub(crate) fn mailer(self) -> RoleRun {
@@ -82,6 +87,19 @@ impl Given<'_> {
         let parts = fulfilment::Parts { log, timers, dead_letters, clock, health: self.health };
         let run = fulfilment::run(parts, settings, self.stop.clone());
         run.map(|ended_with| ended_with.map_err(ended("fulfilment"))).boxed()
+    }
+}
+
+/// Lets the search index follow a replay that died before it had, beside everything that is indexed meanwhile.
+async fn follow_replay(parts: replay::Parts) {
+    loop {
+        let Err(error) = replay::finish_cut(&parts).await else { return };
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(
+            %error, cause, wait_ms = FOLLOW_AGAIN.as_millis(),
+            "the search index can't follow a replay yet, trying again"
+        );
+        tokio::time::sleep(FOLLOW_AGAIN).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ports::{LogError, StoreError};
+use ports::{LogError, SearchError, StoreError};
 use replay::{Plan, ReplayError, Source, Until};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ pub(crate) async fn if_needed(
     parts: &Parts,
     stop: &CancellationToken,
 ) -> Result<Option<()>, ReplayError> {
-    let plan = Plan { source: Source::Log, until: Until::Now, swap: true };
+    let plan = Plan { source: Source::Log, until: Until::Now, swap: true, only: None };
     let watch = Progress::watch(&Arc::new(Progress::for_log()));
     let replaying = Box::pin(carry_out(parts, &plan, watch));
     let Some(replayed) = stop.run_until_cancelled(replaying).await else { return Ok(None) };
@@ -44,13 +44,18 @@ const fn passes(error: &ReplayError) -> bool {
     match error {
         ReplayError::Busy
         | ReplayError::Log(LogError::Unavailable(_))
-        | ReplayError::Store(StoreError::Unavailable(_)) => true,
+        | ReplayError::Store(StoreError::Unavailable(_))
+        | ReplayError::Search(SearchError::Unavailable(_))
+        // The state is ours by then; the role `search` sees to the rest.
+        | ReplayError::SearchPending { .. } => true,
         ReplayError::Cancelled(_)
+        | ReplayError::SearchCancelled
         | ReplayError::NoSuchGeneration(_)
         | ReplayError::NothingRetired
         | ReplayError::Differs { .. }
         | ReplayError::Log(LogError::Unfit(_) | LogError::Expired { .. })
         | ReplayError::Store(StoreError::Corrupt(_) | StoreError::OtherFold { .. })
+        | ReplayError::Search(SearchError::Unfit(_))
         | ReplayError::Verify(_)
         | ReplayError::Task(_) => false,
     }

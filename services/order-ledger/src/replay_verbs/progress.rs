@@ -132,7 +132,17 @@ pub(super) const fn name(phase: Phase) -> &'static str {
         Phase::Loading => "loading",
         Phase::CatchingUp => "catching up",
         Phase::Verifying => "verifying",
+        Phase::Indexing => "indexing",
+        Phase::Following => "index follows",
         Phase::Cutting => "cutting over",
+    }
+}
+
+/// What is counted in a phase.
+const fn unit(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Loading | Phase::CatchingUp | Phase::Verifying | Phase::Cutting => "events",
+        Phase::Indexing | Phase::Following => "documents",
     }
 }
 
@@ -148,13 +158,21 @@ pub(super) fn line(report: &Report) -> String {
 /// How much of the phase is done; `None` if it is not counted.
 pub(super) fn percent(report: &Report) -> Option<u64> {
     if report.partitions.is_empty() {
-        return None;
+        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        return report.total.map(|total| share(signed(report.records), signed(total)));
     }
     let sum = |of: fn(&PartitionReport) -> i64| report.partitions.iter().map(of).sum();
     Some(share(sum(|row| row.next), sum(|row| row.until)))
 }
 
-/// Records folded in a second of the phase; `None` before there are any.
+/// How many are left of what is counted.
+fn left(report: &Report) -> u64 {
+    let of_partitions = report.partitions.iter().map(lag).sum::<i64>();
+    let of_total = report.total.unwrap_or_default().saturating_sub(report.records);
+    u64::try_from(of_partitions).unwrap_or_default().max(of_total)
+}
+
+/// Records folded, or documents written, in a second of the phase; `None` before there are any.
 pub(super) fn per_second(report: &Report) -> Option<u64> {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is above 0")]
@@ -179,9 +197,8 @@ fn details(report: &Report) -> String {
         details.push("paused: `order-ledger replay resume` lets it go on".to_owned());
     }
     if let Some(rate) = per_second(report) {
-        details.push(format!("{} events/s", HumanCount(rate)));
-        let left = report.partitions.iter().map(lag).sum::<i64>();
-        let left = u64::try_from(left).unwrap_or_default().checked_div(rate).unwrap_or_default();
+        details.push(format!("{} {}/s", HumanCount(rate), unit(report.phase)));
+        let left = left(report).checked_div(rate).unwrap_or_default();
         if left > 0 {
             details.push(format!("{} left", HumanDuration(Duration::from_secs(left))));
         }
@@ -221,6 +238,7 @@ mod tests {
             phase,
             paused: false,
             records: 30_000,
+            total: None,
             seconds: 2.0,
             partitions: (0..).zip(partitions).map(row).collect(),
         }
@@ -233,6 +251,8 @@ mod tests {
         let paused = Report { paused: true, records: 0, ..report(Phase::CatchingUp, &[(7, 7)]) };
         let hint = "paused: `order-ledger replay resume` lets it go on";
         assert_eq!(line(&paused), format!("catching up: 100%, {hint}"));
+        let indexing = Report { total: Some(120_000), ..report(Phase::Indexing, &[]) };
+        assert_eq!(line(&indexing), "indexing: 25%, 15,000 documents/s, 6 seconds left");
         let verifying = Report { records: 0, ..report(Phase::Verifying, &[]) };
         assert_eq!(line(&verifying), "verifying");
     }
