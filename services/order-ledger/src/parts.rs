@@ -120,6 +120,18 @@ impl Parts {
             _lock: lock,
         })
     }
+
+    /// What a replay works with.
+    pub(crate) fn of_replay(&self) -> replay::Parts {
+        replay::Parts {
+            log: Arc::clone(&self.log),
+            live: Arc::clone(&self.orders),
+            dead_letters: Arc::clone(&self.dead_letters),
+            generations: Arc::clone(&self.generations),
+            search: Arc::clone(&self.search_generations),
+            clock: Arc::clone(&self.clock),
+        }
+    }
 }
 
 async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, OpenError> {
@@ -147,21 +159,23 @@ async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, Open
 type Search = (Arc<dyn SearchIndex>, Arc<dyn SearchGenerations>);
 
 async fn open_search(config: &Config) -> Result<Search, OpenError> {
-    fn of<S: SearchIndex + SearchGenerations + 'static>(index: S) -> Search {
+    fn both<S: SearchIndex + SearchGenerations + 'static>(index: S) -> Search {
         let index = Arc::new(index);
         (Arc::<S>::clone(&index), index)
     }
     Ok(match &config.search {
         SearchLocation::Sqlite(path) => {
-            of(SqliteSearch::open(path).await.map_err(failed("search index"))?)
+            both(SqliteSearch::open(path).await.map_err(failed("search index"))?)
         }
-        SearchLocation::Elasticsearch(url) => of(ElasticsearchIndex::new(ElasticsearchOptions {
-            url: url.clone(),
-            index_prefix: config.elasticsearch.index_prefix.clone(),
-            api_key: config.elasticsearch.api_key.clone(),
-            ..ElasticsearchOptions::default()
-        })
-        .map_err(failed("search index"))?),
+        SearchLocation::Elasticsearch(url) => both(
+            ElasticsearchIndex::new(ElasticsearchOptions {
+                url: url.clone(),
+                index_prefix: config.elasticsearch.index_prefix.clone(),
+                api_key: config.elasticsearch.api_key.clone(),
+                ..ElasticsearchOptions::default()
+            })
+            .map_err(failed("search index"))?,
+        ),
     })
 }
 

@@ -70,12 +70,17 @@ pub(crate) async fn prepare(
     Ok(())
 }
 
-/// Prepares what a replay reads and writes, of whichever fold it is. `None` if the process stops first.
+/// Prepares what a replay reads and writes, of whichever fold it is; the search index too if it is built anew. `None` if
+/// the process stops first.
 pub(crate) async fn for_replay(
     parts: &Parts,
+    with_search: bool,
     stop: &CancellationToken,
 ) -> Result<Option<()>, PrepareError> {
     if log(parts, stop).await?.is_none() {
+        return Ok(None);
+    }
+    if with_search && search(parts, stop).await?.is_none() {
         return Ok(None);
     }
     let prepared = retry_until_ok(stop, waiting("state store"), || async {
@@ -97,6 +102,9 @@ async fn replayed_state(
             Err(PrepareError::State(StoreError::OtherFold { stored })) => {
                 let ours = events::FOLD_VERSION;
                 tracing::info!(stored, ours, "another fold made the state: replaying the log");
+                if search(parts, stop).await?.is_none() {
+                    return Ok(None);
+                }
                 let replayed = replay_verbs::if_needed(parts, stop).await;
                 if replayed.map_err(PrepareError::Replay)?.is_none() {
                     return Ok(None);

@@ -60,11 +60,12 @@ async fn building(
     all: &[Generation],
 ) -> Result<Option<Building>, StoreError> {
     let rank = |generation: &Generation| match generation.stage {
-        Stage::Loading => Some(2),
+        Stage::Loading => Some(3),
         // What is to be made live, but for what is kept until someone says so.
-        Stage::Ready if !generation.kept => Some(1),
-        Stage::Ready | Stage::Retired => report(generation).map(|_| 0),
-        Stage::Live => None,
+        Stage::Ready if !generation.kept => Some(2),
+        Stage::Ready | Stage::Retired => report(generation).map(|_| 1),
+        // The search index is built from it.
+        Stage::Live => report(generation).map(|_| 0),
     };
     let ranked = all.iter().filter_map(|one| Some((rank(one)?, one.number, one)));
     let Some((.., generation)) = ranked.max_by_key(|(rank, number, _)| (*rank, *number)) else {
@@ -72,9 +73,13 @@ async fn building(
     };
     // Whoever works on it has the lease; given back at once if no one does.
     let running = generations.lease().await?.is_none();
-    let kept = matches!(generation.stage, Stage::Ready if generation.kept);
-    if !running && (kept || generation.stage == Stage::Retired) {
-        // Nothing is left half done there: it is as it was before someone wanted it to be live.
+    let is_left = match generation.stage {
+        Stage::Loading => true,
+        Stage::Ready => !generation.kept,
+        // Nothing is left half done there: it is as it was before.
+        Stage::Live | Stage::Retired => false,
+    };
+    if !running && !is_left {
         return Ok(None);
     }
     Ok(Some(Building { generation: generation.clone(), report: report(generation), running }))

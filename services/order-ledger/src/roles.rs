@@ -1,6 +1,6 @@
 //! What each role is given of the process's parts and configuration.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use futures::{
     FutureExt as _,
@@ -15,8 +15,8 @@ use crate::{config::Config, parts::Parts, serve::ServeError};
 /// How often the projection is audited.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
-/// How often to look whether a replay left the search index behind.
-const FINISH_EVERY: Duration = Duration::from_secs(30);
+/// How long after a failure the search index tries again to follow a replay.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(10);
 
 /// A role's life, not begun yet.
 pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
@@ -52,13 +52,14 @@ impl Given<'_> {
     }
 
     pub(crate) fn search(self) -> RoleRun {
+        let follow = follow_replay(self.parts.of_replay()).then(|()| future::pending());
         let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
         // It may take as long as a replay of the index: the role goes on meanwhile.
         let finish = finish_cuts(self.parts.for_replay(), self.stop.clone());
         let finish = finish.then(|()| future::pending());
         let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());
-        future::select(run.boxed(), finish.boxed())
+        future::select(run.boxed(), follow.boxed())
             .map(|ended_with| ended_with.factor_first().0.map_err(ended("search")))
             .boxed()
     }
@@ -92,28 +93,16 @@ impl Given<'_> {
     }
 }
 
-/// Lets the search index follow a replay that was interrupted before it had, again and again until `stop`: whoever
-/// replays may die at any time.
-async fn finish_cuts(parts: replay::Parts, stop: CancellationToken) {
+/// Lets the search index follow a replay that died before it had, beside everything that is indexed meanwhile.
+async fn follow_replay(parts: replay::Parts) {
     loop {
-        match stop.run_until_cancelled(replay::finish_cut(&parts)).await {
-            None => return,
-            Some(Ok(None)) => {}
-            Some(Ok(Some(done))) => {
-                tracing::info!(
-                    documents = done.documents,
-                    refused = done.refused,
-                    "the search index has followed"
-                );
-            }
-            Some(Err(error)) => {
-                let error = crate::told(&error);
-                tracing::warn!(error, "the search index can't follow a replay yet, trying again");
-            }
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(FINISH_EVERY)).await.is_none() {
-            return;
-        }
+        let Err(error) = replay::finish_cut(&parts).await else { return };
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(
+            %error, cause, wait_ms = FOLLOW_AGAIN.as_millis(),
+            "the search index can't follow a replay yet, trying again"
+        );
+        tokio::time::sleep(FOLLOW_AGAIN).await;
     }
 }
 

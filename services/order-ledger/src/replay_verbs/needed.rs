@@ -46,16 +46,16 @@ const fn passes(error: &ReplayError) -> bool {
         | ReplayError::Log(LogError::Unavailable(_))
         | ReplayError::Store(StoreError::Unavailable(_))
         | ReplayError::Search(SearchError::Unavailable(_))
-        // The state is there; a process with the role `search` sees to the rest.
+        // The state is ours by then; the role `search` sees to the rest.
         | ReplayError::SearchPending { .. } => true,
         ReplayError::Cancelled(_)
         | ReplayError::SearchCancelled
-        | ReplayError::Search(_)
         | ReplayError::NoSuchGeneration(_)
         | ReplayError::NothingRetired
         | ReplayError::Differs { .. }
         | ReplayError::Log(LogError::Unfit(_) | LogError::Expired { .. })
         | ReplayError::Store(StoreError::Corrupt(_) | StoreError::OtherFold { .. })
+        | ReplayError::Search(SearchError::Unfit(_))
         | ReplayError::Verify(_)
         | ReplayError::Task(_) => false,
     }

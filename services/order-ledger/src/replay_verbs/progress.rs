@@ -133,8 +133,16 @@ pub(super) const fn name(phase: Phase) -> &'static str {
         Phase::CatchingUp => "catching up",
         Phase::Verifying => "verifying",
         Phase::Indexing => "indexing",
-        Phase::Following => "following",
+        Phase::Following => "index follows",
         Phase::Cutting => "cutting over",
+    }
+}
+
+/// What is counted in a phase.
+const fn unit(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Loading | Phase::CatchingUp | Phase::Verifying | Phase::Cutting => "events",
+        Phase::Indexing | Phase::Following => "documents",
     }
 }
 
@@ -150,16 +158,21 @@ pub(super) fn line(report: &Report) -> String {
 /// How much of the phase is done; `None` if it is not counted.
 pub(super) fn percent(report: &Report) -> Option<u64> {
     if report.partitions.is_empty() {
-        return report.total.map(|total| {
-            let hundredths = report.records.saturating_mul(100).checked_div(total).unwrap_or(100);
-            hundredths.min(100)
-        });
+        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        return report.total.map(|total| share(signed(report.records), signed(total)));
     }
     let sum = |of: fn(&PartitionReport) -> i64| report.partitions.iter().map(of).sum();
     Some(share(sum(|row| row.next), sum(|row| row.until)))
 }
 
-/// Records folded in a second of the phase; `None` before there are any.
+/// How many are left of what is counted.
+fn left(report: &Report) -> u64 {
+    let of_partitions = report.partitions.iter().map(lag).sum::<i64>();
+    let of_total = report.total.unwrap_or_default().saturating_sub(report.records);
+    u64::try_from(of_partitions).unwrap_or_default().max(of_total)
+}
+
+/// Records folded, or documents written, in a second of the phase; `None` before there are any.
 pub(super) fn per_second(report: &Report) -> Option<u64> {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is above 0")]
@@ -192,12 +205,8 @@ fn details(report: &Report) -> String {
         details.push("paused: `order-ledger replay resume` lets it go on".to_owned());
     }
     if let Some(rate) = per_second(report) {
-        details.push(format!("{} {}/s", HumanCount(rate), counted(report.phase)));
-        let left = report.total.map_or_else(
-            || u64::try_from(report.partitions.iter().map(lag).sum::<i64>()).unwrap_or_default(),
-            |total| total.saturating_sub(report.records),
-        );
-        let left = left.checked_div(rate).unwrap_or_default();
+        details.push(format!("{} {}/s", HumanCount(rate), unit(report.phase)));
+        let left = left(report).checked_div(rate).unwrap_or_default();
         if left > 0 {
             details.push(format!("{} left", HumanDuration(Duration::from_secs(left))));
         }
@@ -250,6 +259,8 @@ mod tests {
         let paused = Report { paused: true, records: 0, ..report(Phase::CatchingUp, &[(7, 7)]) };
         let hint = "paused: `order-ledger replay resume` lets it go on";
         assert_eq!(line(&paused), format!("catching up: 100%, {hint}"));
+        let indexing = Report { total: Some(120_000), ..report(Phase::Indexing, &[]) };
+        assert_eq!(line(&indexing), "indexing: 25%, 15,000 documents/s, 6 seconds left");
         let verifying = Report { records: 0, ..report(Phase::Verifying, &[]) };
         assert_eq!(line(&verifying), "verifying");
         let indexing = Report { total: Some(40_000), ..report(Phase::Indexing, &[]) };

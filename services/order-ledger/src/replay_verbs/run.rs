@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use replay::{Plan, Reindexed, ReplayError, Replayed, Source, Until, Watch};
+use ports::{Stage, StoreError};
+use replay::{Plan, RefusedDocument, Reindexed, ReplayError, Replayed, Source, Until, Watch};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -18,10 +19,6 @@ use crate::{
     parts::Parts,
     prepare, verify,
 };
-
-/// What a signal leaves.
-const STOPPED: &str = "the replay was stopped: the live generation is as it was; the next `order-ledger replay` goes on \
-                       with what had loaded, or removes it";
 
 /// Tries for the lease: whoever only looks at the status has it for a moment.
 const TRIES: u32 = 3;
@@ -46,22 +43,28 @@ pub(super) async fn rollback(
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
     let plan = Plan { source: Source::Previous, until: Until::Now, swap: true, only: None };
-    perform(parts, &plan, output, stop).await?;
-    Ok(ExitCode::SUCCESS)
+    perform(parts, &plan, output, stop).await
 }
 
-fn plan(args: &ReplayRun) -> Plan {
-    let until = args.until.clone().unwrap_or(Until::Now);
-    Plan {
-        source: args.from_generation.map_or(Source::Log, Source::Generation),
-        // What ends in the past never becomes live.
-        swap: !args.no_swap && until == Until::Now,
-        until,
-        only: args.only.map(|only| match only {
-            Only::State => replay::Only::State,
-            Only::Search => replay::Only::Search,
-        }),
+fn plan(args: &ReplayRun) -> Result<Plan, Failure> {
+    let ReplayRun { only, no_swap, from_generation, until, output: _ } = args;
+    let of_state = *no_swap || from_generation.is_some() || until.is_some();
+    let only = only.map(|only| match only {
+        Only::State => replay::Only::State,
+        Only::Search => replay::Only::Search,
+    });
+    if only == Some(replay::Only::Search) && of_state {
+        let alone = "--only search builds the search index from the live generation: leave the other flags out";
+        return Err(alone.into());
     }
+    let until = until.clone().unwrap_or(Until::Now);
+    Ok(Plan {
+        source: from_generation.map_or(Source::Log, Source::Generation),
+        // What ends in the past never becomes live.
+        swap: !no_swap && until == Until::Now,
+        until,
+        only,
+    })
 }
 
 async fn perform(
@@ -69,15 +72,23 @@ async fn perform(
     plan: &Plan,
     output: Output,
     stop: CancellationToken,
-) -> Result<Replayed, Failure> {
-    if prepare::for_replay(parts, &stop).await?.is_none() {
-        return Err(STOPPED.into());
+) -> Result<ExitCode, Failure> {
+    // Where the index stays as it is, its server may be away.
+    let search = match plan.only {
+        None => plan.swap,
+        Some(replay::Only::State) => false,
+        Some(replay::Only::Search) => true,
+    };
+    if prepare::for_replay(parts, search, &stop).await?.is_none() {
+        return Err("stopped before the replay began".into());
     }
+    let before = live(parts).await?;
     let progress = Arc::new(Progress::for_person_or_program(output)?);
     let replaying = carry_out(parts, plan, Progress::watch(&progress));
     let replayed = stop.run_until_cancelled(Box::pin(replaying)).await;
     progress.end();
-    let replayed = replayed.ok_or(STOPPED)??;
+    let Some(replayed) = replayed else { return Err(stopped(parts, before).await) };
+    let replayed = replayed?;
     let text = match output {
         Output::Human => told(&replayed),
         Output::Json => as_json(&replayed).to_string(),
@@ -86,13 +97,36 @@ async fn perform(
     Ok(replayed)
 }
 
+async fn live(parts: &Parts) -> Result<Option<u32>, StoreError> {
+    let all = parts.generations.generations().await?;
+    let live = all.iter().find(|generation| generation.stage == Stage::Live);
+    Ok(live.map(|generation| generation.number))
+}
+
+/// What a signal leaves.
+async fn stopped(parts: &Parts, before: Option<u32>) -> Failure {
+    let next = "the next `order-ledger replay` goes on with what is left, or removes it";
+    match live(parts).await {
+        Ok(now) if now == before => {
+            format!("the replay was stopped: the live generation is as it was; {next}")
+        }
+        // It came too late, or there is no one to ask.
+        Ok(_) | Err(_) => {
+            format!(
+                "the replay was stopped: `order-ledger replay status` says what is live; {next}"
+            )
+        }
+    }
+    .into()
+}
+
 /// Carries a plan out, whoever wants it.
 pub(super) async fn carry_out(
     parts: &Parts,
     plan: &Plan,
     watch: Watch,
 ) -> Result<Replayed, ReplayError> {
-    let given = parts.for_replay();
+    let given = parts.of_replay();
     for _ in 1..TRIES {
         match replay::replay(&given, plan, Arc::clone(&watch)).await {
             Err(ReplayError::Busy) => tokio::time::sleep(BETWEEN_TRIES).await,
@@ -107,43 +141,50 @@ async fn done(
     parts: &Parts,
     ended: Result<Replayed, ReplayError>,
 ) -> Result<Replayed, ReplayError> {
-    let replayed = ended?;
-    parts.generations.report(replayed.generation, "").await?;
-    Ok(replayed)
+    let over = match &ended {
+        Ok(Replayed { generation, .. }) => Some(*generation),
+        Err(ReplayError::SearchPending { number, .. }) => Some(*number),
+        Err(_) => None,
+    };
+    if let Some(generation) = over {
+        parts.generations.report(generation, "").await?;
+    }
+    ended
 }
 
 fn told(replayed: &Replayed) -> String {
     let Replayed { generation, verified, live, offsets, search } = replayed;
     let at = offsets_text(offsets);
-    let what = if *live {
-        format!("generation {generation} is live, at {at}")
-    } else {
-        format!(
+    let mut lines: Vec<_> = verified.iter().map(verify::summary).collect();
+    if let Some(Reindexed { documents, refused, refusals }) = search {
+        lines.push(format!("{documents} documents in the new search index, {refused} refused"));
+        for RefusedDocument { order_id, why } in refusals {
+            lines.push(format!("order {order_id} can't be found: {why}"));
+        }
+    }
+    lines.push(match (verified, live) {
+        (None, _) => format!("the search index is built anew from generation {generation}"),
+        (Some(_), true) => format!("generation {generation} is live, at {at}"),
+        (Some(_), false) => format!(
             "generation {generation} is kept, at {at}; the live one is as it was\n\
              look into it: order-ledger replay show {generation}\n\
              make it live: order-ledger replay --from-generation {generation}\n\
              remove it:    order-ledger replay remove {generation}"
-        )
-    };
-    let verified = verified.as_ref().map(verify::summary);
-    let lines = verified.into_iter().chain(search.as_ref().map(indexed)).chain([what]);
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn indexed(Reindexed { documents, refused, refusals }: &Reindexed) -> String {
-    let mut told =
-        format!("the search index is built anew: {documents} documents, {refused} refused");
-    for refusal in refusals {
-        told.push_str(&format!("\n  order {}: {}", refusal.order_id, refusal.why));
-    }
-    told
+        ),
+    });
+    lines.join("\n")
 }
 
 fn as_json(replayed: &Replayed) -> Value {
     let Replayed { generation, verified, live, offsets, search } = replayed;
-    let search = search
-        .as_ref()
-        .map(|search| json!({ "documents": search.documents, "refused": search.refused }));
+    let refusal = |RefusedDocument { order_id, why }: &RefusedDocument| json!({ "order_id": order_id.to_string(), "why": why });
+    let search = search.as_ref().map(|search| {
+        json!({
+            "documents": search.documents,
+            "refused": search.refused,
+            "refusals": search.refusals.iter().map(refusal).collect::<Vec<_>>(),
+        })
+    });
     json!({ "replayed": {
         "generation": generation,
         "live": live,

@@ -121,7 +121,7 @@ fn as_json(all: &[Generation], building: Option<&Building>) -> Value {
             "running": running,
             "wanted": generation.wanted.name(),
             "percent": report.as_ref().and_then(progress::percent),
-            "events_per_second": report.as_ref().and_then(progress::per_second),
+            "per_second": report.as_ref().and_then(progress::per_second),
             "report": report,
         })
     });
