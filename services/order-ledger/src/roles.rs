@@ -15,8 +15,8 @@ use crate::{config::Config, parts::Parts, serve::ServeError};
 /// How often the projection is audited.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
-/// How long after a failure the search index tries again to follow a replay.
-const FOLLOW_AGAIN: Duration = Duration::from_secs(10);
+/// How often to look whether a replay left the search index behind.
+const FOLLOW_EVERY: Duration = Duration::from_secs(30);
 
 /// A role's life, not begun yet.
 pub(crate) type RoleRun = BoxFuture<'static, Result<(), ServeError>>;
@@ -52,11 +52,8 @@ impl Given<'_> {
     }
 
     pub(crate) fn search(self) -> RoleRun {
-        let follow = follow_replay(self.parts.of_replay()).then(|()| future::pending());
+        let follow = follow_replays(self.parts.of_replay()).then(|()| future::pending());
         let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
-        // It may take as long as a replay of the index: the role goes on meanwhile.
-        let finish = finish_cuts(self.parts.for_replay(), self.stop.clone());
-        let finish = finish.then(|()| future::pending());
         let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());
         future::select(run.boxed(), follow.boxed())
@@ -93,16 +90,15 @@ impl Given<'_> {
     }
 }
 
-/// Lets the search index follow a replay that died before it had, beside everything that is indexed meanwhile.
-async fn follow_replay(parts: replay::Parts) {
+/// Lets the search index follow a replay that died before it had, beside everything that is indexed meanwhile. Looks again
+/// and again: another may die at any time.
+async fn follow_replays(parts: replay::Parts) {
     loop {
-        let Err(error) = replay::finish_cut(&parts).await else { return };
-        let cause = error.source().map(ToString::to_string);
-        tracing::warn!(
-            %error, cause, wait_ms = FOLLOW_AGAIN.as_millis(),
-            "the search index can't follow a replay yet, trying again"
-        );
-        tokio::time::sleep(FOLLOW_AGAIN).await;
+        if let Err(error) = replay::finish_cut(&parts).await {
+            let cause = error.source().map(ToString::to_string);
+            tracing::warn!(%error, cause, "the search index can't follow a replay yet, trying again");
+        }
+        tokio::time::sleep(FOLLOW_EVERY).await;
     }
 }
 

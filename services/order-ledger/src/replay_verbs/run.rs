@@ -29,7 +29,7 @@ pub(super) async fn run(
     args: &ReplayRun,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let (plan, output) = (plan(args), args.output.form);
+    let (plan, output) = (plan(args)?, args.output.form);
     let replayed = perform(parts, &plan, output, stop).await?;
     if args.diff {
         differing::tell(parts, replayed.generation, output).await?;
@@ -43,11 +43,12 @@ pub(super) async fn rollback(
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
     let plan = Plan { source: Source::Previous, until: Until::Now, swap: true, only: None };
-    perform(parts, &plan, output, stop).await
+    perform(parts, &plan, output, stop).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn plan(args: &ReplayRun) -> Result<Plan, Failure> {
-    let ReplayRun { only, no_swap, from_generation, until, output: _ } = args;
+    let ReplayRun { only, no_swap, from_generation, until, diff: _, output: _ } = args;
     let of_state = *no_swap || from_generation.is_some() || until.is_some();
     let only = only.map(|only| match only {
         Only::State => replay::Only::State,
@@ -72,7 +73,7 @@ async fn perform(
     plan: &Plan,
     output: Output,
     stop: CancellationToken,
-) -> Result<ExitCode, Failure> {
+) -> Result<Replayed, Failure> {
     // Where the index stays as it is, its server may be away.
     let search = match plan.only {
         None => plan.swap,

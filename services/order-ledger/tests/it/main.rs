@@ -32,5 +32,6 @@ mod order_watch;
 mod pipeline;
 mod process;
 mod python;
+mod replay;
 mod replay_verbs;
 mod servers_away;

@@ -10,6 +10,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
+    message::{BorrowedMessage, OwnedMessage},
 };
 
 use crate::installation::Installation;
@@ -45,7 +46,31 @@ pub(crate) async fn fold_topic(installation: &Installation) -> Oracle {
     tokio::task::spawn_blocking(move || read(&config, &topic)).await.unwrap()
 }
 
+/// Every record of `orders.events`, from its start to where it ends now, partition by partition in order.
+pub(crate) async fn messages(installation: &Installation) -> Vec<OwnedMessage> {
+    let topic = format!("{}orders.events", installation.topic_prefix());
+    let config = config(installation);
+    let read = move || {
+        let mut messages = Vec::new();
+        each(&config, &topic, |message| messages.push(message.detach()));
+        messages
+    };
+    tokio::task::spawn_blocking(read).await.unwrap()
+}
+
 fn read(config: &ClientConfig, topic: &str) -> Oracle {
+    let mut oracle = Oracle::default();
+    each(config, topic, |message| {
+        let position = Position {
+            partition: Partition(u32::try_from(message.partition()).unwrap()),
+            offset: Offset(message.offset()),
+        };
+        oracle.add(message.key(), message.payload(), position);
+    });
+    oracle
+}
+
+fn each(config: &ClientConfig, topic: &str, mut each: impl FnMut(&BorrowedMessage<'_>)) {
     const WAIT: Duration = Duration::from_secs(30);
     let consumer: BaseConsumer = config.clone().set("group.id", "oracle").create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), WAIT).unwrap();
@@ -60,19 +85,13 @@ fn read(config: &ClientConfig, topic: &str) -> Oracle {
         }
     }
     consumer.assign(&from_start).unwrap();
-    let mut oracle = Oracle::default();
     while !left.is_empty() {
         let message = consumer.poll(WAIT).expect("the topic ends before its end").unwrap();
-        let position = Position {
-            partition: Partition(u32::try_from(message.partition()).unwrap()),
-            offset: Offset(message.offset()),
-        };
-        oracle.add(message.key(), message.payload(), position);
+        each(&message);
         if left.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
             left.remove(&message.partition());
         }
     }
-    oracle
 }
 
 impl Oracle {
