@@ -78,18 +78,6 @@ impl Parts {
         Self::open_for(Use::Beside, config, None).await
     }
 
-    /// What a replay works with.
-    pub(crate) fn for_replay(&self) -> replay::Parts {
-        replay::Parts {
-            log: Arc::clone(&self.log),
-            live: Arc::clone(&self.orders),
-            dead_letters: Arc::clone(&self.dead_letters),
-            generations: Arc::clone(&self.generations),
-            search: Arc::clone(&self.search_generations),
-            clock: Arc::clone(&self.clock),
-        }
-    }
-
     async fn open_for(
         r#use: Use,
         config: &Config,

@@ -180,14 +180,6 @@ pub(super) fn per_second(report: &Report) -> Option<u64> {
     Some(rate).filter(|rate| *rate > 0)
 }
 
-/// What a phase counts.
-const fn counted(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Loading | Phase::CatchingUp | Phase::Verifying | Phase::Cutting => "events",
-        Phase::Indexing | Phase::Following => "documents",
-    }
-}
-
 /// How many records are left in a partition.
 pub(super) fn lag(row: &PartitionReport) -> i64 {
     row.until.saturating_sub(row.next).max(0)
