@@ -11,9 +11,9 @@ mod show;
 mod status;
 mod steer;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use ports::{Generation, Generations, Position, Stage, StoreError};
+use ports::{Generation, Generations, Lease, Position, Stage, StoreError};
 use replay::Report;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,10 @@ use crate::{
     config::Config,
     parts::Parts,
 };
+
+/// Tries for the lease, and the time between two.
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// Runs a replay, or the verb that looks at one or steers it.
 pub(crate) async fn run(
@@ -72,7 +76,7 @@ async fn building(
         return Ok(None);
     };
     // Whoever works on it has the lease; given back at once if no one does.
-    let running = generations.lease().await?.is_none();
+    let running = lease(generations).await?.is_none();
     let is_left = match generation.stage {
         Stage::Loading => true,
         Stage::Ready => !generation.kept,
@@ -83,6 +87,17 @@ async fn building(
         return Ok(None);
     }
     Ok(Some(Building { generation: generation.clone(), report: report(generation), running }))
+}
+
+/// The lease, unless a replay has it: whoever only looks whether there is something to do has it for a moment.
+async fn lease(generations: &dyn Generations) -> Result<Option<Lease>, StoreError> {
+    for _ in 1..TRIES {
+        if let Some(lease) = generations.lease().await? {
+            return Ok(Some(lease));
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    generations.lease().await
 }
 
 fn report(generation: &Generation) -> Option<Report> {

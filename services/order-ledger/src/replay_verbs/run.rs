@@ -4,7 +4,6 @@ use std::{
     io::{self, Write as _},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
 
 use ports::{Stage, StoreError};
@@ -12,17 +11,13 @@ use replay::{Plan, RefusedDocument, Reindexed, ReplayError, Replayed, Source, Un
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{differing, offsets_json, offsets_text, progress::Progress};
+use super::{BETWEEN_TRIES, TRIES, differing, offsets_json, offsets_text, progress::Progress};
 use crate::{
     Failure,
     cli::{Only, Output, ReplayRun},
     parts::Parts,
     prepare, verify,
 };
-
-/// Tries for the lease: whoever only looks at the status has it for a moment.
-const TRIES: u32 = 3;
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(
     parts: &Parts,

@@ -7,7 +7,7 @@ use std::{
 
 use ports::{Stage, Wanted};
 
-use super::{Building, building};
+use super::{Building, building, lease};
 use crate::{Failure, parts::Parts};
 
 const NOTHING_RUNS: &str = "no replay is running; `order-ledger replay` runs one";
@@ -51,7 +51,7 @@ async fn want(parts: &Parts, wanted: Wanted, what: &str) -> Result<ExitCode, Fai
 
 /// Removes one that is not live, while no one builds.
 pub(super) async fn remove(parts: &Parts, number: u32) -> Result<ExitCode, Failure> {
-    let Some(_lease) = parts.generations.lease().await? else {
+    let Some(_lease) = lease(parts.generations.as_ref()).await? else {
         return Err("a replay is running: wait for its end, or `order-ledger replay cancel`".into());
     };
     let all = parts.generations.generations().await?;
