@@ -144,7 +144,7 @@ pub struct VerifySettings<'a> {
 
 impl Default for VerifySettings<'_> {
     fn default() -> Self {
-        let (held_max, page, filter_bits_max) = (40_000, 2_048, 8 * 16 * 1_024 * 1_024);
+        let (held_max, page, filter_bits_max) = (20_000, 2_048, 8 * 16 * 1_024 * 1_024);
         Self { held_max, page, filter_bits_max, progress: None }
     }
 }

@@ -88,19 +88,20 @@ impl<'a> PartitionCheck<'a> {
             let (records, is_last) = pages.next().await?;
             let end = records.last().map_or(until, |last| last.position.offset.next());
             let end = if is_last { until.max(end) } else { end };
-            let partitions = self.partitions;
-            // Elsewhere, while the store answers: that is most of the work.
-            let read = tokio::task::spawn_blocking(move || read(records, partitions));
+            // While the store answers. What is held longer is made here, or its memory would lie scattered among threads.
+            let digested = tokio::task::spawn_blocking(move || digested(records));
             let stored = Accounts::load(self.ledger, self.partition, self.next, end, self.page);
-            let (accounts, records) = tokio::join!(stored, read);
+            let (accounts, records) = tokio::join!(stored, digested);
             let (mut accounts, records) = (accounts?, records?);
-            let touched = records.iter().filter_map(|ReadRecord { read, .. }| match read {
+            let read: Vec<_> =
+                records.iter().map(|(record, _)| expect::read(record, self.partitions)).collect();
+            let touched = read.iter().filter_map(|read| match read {
                 Read::Event(event) => Some(event.order_id),
                 Read::Unreadable { .. } => None,
             });
             // Those that were let go of too early.
             self.recall(touched).await?;
-            for ReadRecord { record, read, digest } in &records {
+            for (read, (record, digest)) in read.iter().zip(&records) {
                 self.chain.add(record.position.offset, *digest);
                 found.counted.records += 1;
                 self.record(read, record, &mut accounts, found);
@@ -255,20 +256,12 @@ impl<'a> PartitionCheck<'a> {
     }
 }
 
-/// A record, and what it is by itself.
-struct ReadRecord {
-    record: LogRecord,
-    read: Read,
-    digest: Digest,
-}
-
-fn read(records: Vec<LogRecord>, partitions: u32) -> Vec<ReadRecord> {
-    let read = |record: LogRecord| ReadRecord {
-        read: expect::read(&record, partitions),
-        digest: codec::record_digest(&record),
-        record,
+fn digested(records: Vec<LogRecord>) -> Vec<(LogRecord, Digest)> {
+    let digested = |record: LogRecord| {
+        let digest = codec::record_digest(&record);
+        (record, digest)
     };
-    records.into_iter().map(read).collect()
+    records.into_iter().map(digested).collect()
 }
 
 /// What is read, cut into pages: what a log reads at once may be more, or far less.
