@@ -16,7 +16,14 @@ mod reindex;
 mod search;
 mod steer;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use ports::{
     Clock, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations, LetterFilter,
@@ -27,7 +34,7 @@ use ports::{
 use self::{
     catch_up::{advance, behind},
     reindex::{Filling, State},
-    steer::Steering,
+    steer::{EVERY, Steering},
 };
 pub use self::{
     error::ReplayError,
@@ -36,7 +43,7 @@ pub use self::{
     search::finish_cut,
     steer::{PartitionReport, Phase, Report, Watch},
 };
-use crate::{Ledger, Verification, verify};
+use crate::{Compared, Ledger, Verification, VerifyError, VerifySettings, verify_with};
 
 /// What a replay works with.
 #[derive(Clone)]
@@ -98,14 +105,44 @@ pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed
     };
     let steering = Steering::new(Arc::clone(&parts.generations), number, watch);
     let replayed = finish(parts, plan, number, &store, &steering).await;
-    if let Err(ReplayError::Cancelled(_) | ReplayError::Differs { .. }) = replayed {
-        drop(store);
-        parts.generations.remove(number).await?;
-    }
-    if let Ok(_) | Err(ReplayError::SearchPending { .. }) = replayed {
-        forget_wishes(parts, number).await;
+    match (&replayed, plan.source) {
+        (Err(ReplayError::Cancelled(_) | ReplayError::Differs { .. }), Source::Log) => {
+            drop(store);
+            parts.generations.remove(number).await?;
+        }
+        // It was there before, and is only further by now.
+        (Err(ReplayError::Cancelled(_)), Source::Generation(_) | Source::Previous) => {
+            forget_wishes(parts, number).await;
+            return Err(ReplayError::CancelledKept(number));
+        }
+        (Ok(_) | Err(ReplayError::SearchPending { .. }), _) => {
+            forget_wishes(parts, number).await;
+            remove_older(parts).await?;
+        }
+        (Err(_), _) => {}
     }
     replayed
+}
+
+/// Removes the generations that were live before the one before: going back one step is enough, and each takes its room.
+async fn remove_older(parts: &Parts) -> Result<(), StoreError> {
+    let all = parts.generations.generations().await?;
+    let mut retired: Vec<_> = all
+        .iter()
+        .filter(|generation| generation.stage == Stage::Retired)
+        .map(|generation| (generation.live.as_ref().map(|live| live.0), generation.number))
+        .collect();
+    retired.sort_unstable();
+    // The first one of all was never said to be live: it counts as the oldest.
+    retired.pop();
+    for (_, number) in retired {
+        parts.generations.remove(number).await?;
+        tracing::info!(
+            generation = number,
+            "removed a generation that is not the last before the live one"
+        );
+    }
+    Ok(())
 }
 
 /// What was wanted of a replay that is over must not be taken for a wish to whoever reports on that generation next.
@@ -211,8 +248,7 @@ async fn finish(
     if plan.cuts() {
         catch_up(parts, store.as_ref(), steering).await?;
     }
-    steering.phase(Phase::Verifying, &[]).await?;
-    let verified = Some(check(parts, number, store.as_ref()).await?);
+    let verified = Some(check(parts, number, store.as_ref(), steering).await?);
     let mut search = None;
     if plan.cuts() {
         let mut filling = match plan.reindexes() {
@@ -302,18 +338,46 @@ async fn catch_up(
     }
 }
 
+/// Lets a verification run, tells how far it stands, and hears what is wanted of it: a pause is one because nothing else
+/// lets it go on.
+async fn steered(
+    verifying: impl Future<Output = Result<Verification, VerifyError>>,
+    stands: impl Fn() -> (u64, u64),
+    steering: &Steering,
+) -> Result<Verification, ReplayError> {
+    let mut verifying = pin!(verifying);
+    loop {
+        tokio::select! {
+            verified = &mut verifying => return Ok(verified?),
+            () = tokio::time::sleep(EVERY) => {
+                let (records, of) = stands();
+                steering.stands(records, of).await?;
+            }
+        }
+    }
+}
+
 /// Compares every row and snapshot with the log, folded once more.
 async fn check(
     parts: &Parts,
     generation: u32,
     store: &dyn GenerationStore,
+    steering: &Steering,
 ) -> Result<Verification, ReplayError> {
+    steering.counting(Phase::Verifying, None).await?;
     let ledger = Ledger { log: parts.log.as_ref(), store, dead_letters: store, search: None };
     let mut first = None;
     let mut tell = |difference| {
         first.get_or_insert(difference);
     };
-    let verified = verify(ledger, &mut tell).await?;
+    let (compared, of) = (AtomicU64::new(0), AtomicU64::new(0));
+    let progress = |now: Compared| {
+        compared.store(now.records, Ordering::Relaxed);
+        of.store(now.of, Ordering::Relaxed);
+    };
+    let settings = VerifySettings { progress: Some(&progress), ..VerifySettings::default() };
+    let stands = || (compared.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
+    let verified = steered(verify_with(ledger, settings, &mut tell), stands, steering).await?;
     match first {
         None => Ok(verified),
         Some(first) => Err(ReplayError::Differs {

@@ -49,6 +49,7 @@ const fn passes(error: &ReplayError) -> bool {
         // The state is ours by then; the role `search` sees to the rest.
         | ReplayError::SearchPending { .. } => true,
         ReplayError::Cancelled(_)
+        | ReplayError::CancelledKept(_)
         | ReplayError::SearchCancelled
         | ReplayError::NoSuchGeneration(_)
         | ReplayError::NothingRetired

@@ -13,6 +13,9 @@ pub enum ReplayError {
     /// Someone said so; what was built is removed.
     #[error("the replay was cancelled: generation {0} is removed, the live one is as it was")]
     Cancelled(u32),
+    /// Someone said so; what was there before is there still.
+    #[error("the replay was cancelled: generation {0} is there as before, and so is the live one")]
+    CancelledKept(u32),
     /// Someone said so, of a replay of the search index alone.
     #[error(
         "the replay was cancelled: the new search index is removed, the one in use is as it was"

@@ -64,7 +64,7 @@ pub struct Report {
 pub type Watch = Arc<dyn Fn(&Report) + Send + Sync>;
 
 /// How often reports are written down, and wishes heard.
-const EVERY: Duration = Duration::from_millis(500);
+pub(super) const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Steering {
     generations: Arc<dyn Generations>,
@@ -147,6 +147,13 @@ impl Steering {
     pub(super) async fn counted(&self, records: usize) -> Result<(), ReplayError> {
         let mut state = self.state.lock().await;
         self.add(&mut state, records).await
+    }
+
+    /// Notes how many are done of how many. Waits here as long as someone wants a pause.
+    pub(super) async fn stands(&self, records: u64, of: u64) -> Result<(), ReplayError> {
+        let mut state = self.state.lock().await;
+        (state.report.records, state.report.total) = (records, Some(of));
+        self.say(&mut state).await
     }
 
     async fn add(&self, state: &mut State, records: usize) -> Result<(), ReplayError> {

@@ -251,3 +251,33 @@ async fn what_is_not_as_the_log_says_does_not_become_live() {
     assert_eq!(stages(&world).await, [(1, Stage::Live)]);
     assert_eq!(world.good().await.orders, 19);
 }
+
+/// It was there before anyone wanted it live, and is there afterwards.
+#[tokio::test]
+async fn cancelling_a_rollback_keeps_what_was_to_come_back() {
+    let world = World::folded(&lives(1..20)).await;
+    replayed(&world, &ALL).await.unwrap();
+    let rollback = Plan { source: Source::Previous, ..ALL };
+    world.store.want(1, Wanted::Cancel).await.unwrap();
+    let cancelled = replayed(&world, &rollback).await.unwrap_err();
+    assert!(matches!(cancelled, ReplayError::CancelledKept(1)), "{cancelled}");
+    assert_eq!(stages(&world).await, [(1, Stage::Retired), (2, Stage::Live)]);
+    // The wish is forgotten.
+    assert!(replayed(&world, &rollback).await.unwrap().live);
+    assert_eq!(stages(&world).await, [(1, Stage::Live), (2, Stage::Retired)]);
+    assert_eq!(world.good().await.orders, 19);
+}
+
+/// One step back is enough: each generation takes its room.
+#[tokio::test]
+async fn the_generation_before_the_last_is_removed() {
+    let world = World::folded(&lives(1..5)).await;
+    for generation in 2..5 {
+        assert_eq!(replayed(&world, &ALL).await.unwrap().generation, generation);
+    }
+    assert_eq!(stages(&world).await, [(3, Stage::Retired), (4, Stage::Live)]);
+    let back = replayed(&world, &Plan { source: Source::Previous, ..ALL }).await.unwrap();
+    assert_eq!(back.generation, 3);
+    assert_eq!(stages(&world).await, [(3, Stage::Live), (4, Stage::Retired)]);
+    assert_eq!(world.good().await.orders, 4);
+}
