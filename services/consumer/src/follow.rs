@@ -1,7 +1,7 @@
 //! The loop: read a batch, do its work, keep what can't be read, commit. In that order, so that whatever a crash
 //! interrupts is done again.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -69,19 +69,8 @@ pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> 
     let Some(mut subscription) = joined else { return Ok(()) };
     let mut look_at = Instant::now();
     loop {
-        // However busy the log is.
-        if Instant::now() >= look_at {
-            if source.read_again(reaction, retry).await?.is_none() {
-                return Ok(());
-            }
-            look_at = Instant::now() + LOOK;
-        }
-        let event = tokio::select! {
-            biased;
-            () = retry.stopped() => return Ok(()),
-            event = subscription.next() => event?,
-            () = sleep_until(look_at) => continue,
-        };
+        let next = next(source, reaction, retry, subscription.as_mut(), &mut look_at);
+        let Some(event) = next.await? else { return Ok(()) };
         match event {
             SubscriptionEvent::Records(records) => {
                 let done = source.work_off(records, reaction, subscription.as_mut(), retry).await?;
@@ -97,6 +86,33 @@ pub async fn follow(source: &Source, reaction: &dyn Reaction, retry: &Retry) -> 
                 tracing::info!(consumer = source.name(), ?from, "partitions assigned");
                 look_at = Instant::now();
             }
+        }
+    }
+}
+
+/// The next thing that happens in the group; `None` if the process stops. Letters are read again beside the wait, which is
+/// never begun anew: being given partitions may take longer than the pause between two looks.
+async fn next(
+    source: &Source,
+    reaction: &dyn Reaction,
+    retry: &Retry,
+    subscription: &mut dyn Subscription,
+    look_at: &mut Instant,
+) -> Result<Option<SubscriptionEvent>, Error> {
+    let mut next = pin!(subscription.next());
+    loop {
+        // However busy the log is.
+        if Instant::now() >= *look_at {
+            if source.read_again(reaction, retry).await?.is_none() {
+                return Ok(None);
+            }
+            *look_at = Instant::now() + LOOK;
+        }
+        tokio::select! {
+            biased;
+            () = retry.stopped() => return Ok(None),
+            event = &mut next => return Ok(Some(event?)),
+            () = sleep_until(*look_at) => {}
         }
     }
 }

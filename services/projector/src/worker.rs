@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -85,31 +86,9 @@ impl Worker {
     async fn work(&mut self, subscription: &mut dyn Subscription) -> Result<End, Error> {
         self.parts.health.up();
         loop {
-            // However busy the log is.
-            if Instant::now() >= self.look_at {
-                if self.carry_out_decisions().await.is_none() && !self.patience.stop.is_cancelled()
-                {
-                    return Ok(End::Fenced);
-                }
-                self.look_at = Instant::now() + LOOK;
-            }
-            let event = tokio::select! {
-                biased;
-                () = self.patience.stop.cancelled() => {
-                    self.settle().await;
-                    self.save_announced().await;
-                    return Ok(End::Stopped);
-                }
-                event = subscription.next() => event?,
-                result = self.announcer.settle(), if !self.announcer.is_settled() => {
-                    self.settled(result).await;
-                    continue;
-                }
-                () = tokio::time::sleep(IDLE), if self.unsaved => {
-                    self.save_announced().await;
-                    continue;
-                }
-                () = tokio::time::sleep_until(self.look_at) => continue,
+            let event = match self.next(subscription).await? {
+                Ok(event) => event,
+                Err(end) => return Ok(end),
             };
             match event {
                 SubscriptionEvent::Assigned(positions) => self.assigned(&positions).await,
@@ -125,6 +104,39 @@ impl Worker {
                         tracing::debug!(%error, "the group's offsets were not noted");
                     }
                 }
+            }
+        }
+    }
+
+    /// The next thing that happens in the group, or why the membership ends. What there is to do meanwhile is done beside
+    /// the wait, which is never begun anew: being given partitions takes as long as the store takes to answer.
+    async fn next(
+        &mut self,
+        subscription: &mut dyn Subscription,
+    ) -> Result<Result<SubscriptionEvent, End>, Error> {
+        let mut next = pin!(subscription.next());
+        loop {
+            // However busy the log is.
+            if Instant::now() >= self.look_at {
+                if self.carry_out_decisions().await.is_none() && !self.patience.stop.is_cancelled()
+                {
+                    return Ok(Err(End::Fenced));
+                }
+                self.look_at = Instant::now() + LOOK;
+            }
+            tokio::select! {
+                biased;
+                () = self.patience.stop.cancelled() => {
+                    self.settle().await;
+                    self.save_announced().await;
+                    return Ok(Err(End::Stopped));
+                }
+                event = &mut next => return Ok(Ok(event?)),
+                result = self.announcer.settle(), if !self.announcer.is_settled() => {
+                    self.settled(result).await;
+                }
+                () = tokio::time::sleep(IDLE), if self.unsaved => self.save_announced().await,
+                () = tokio::time::sleep_until(self.look_at) => {}
             }
         }
     }
