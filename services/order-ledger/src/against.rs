@@ -14,11 +14,10 @@ use replay::{CompareSettings, Comparison, LogCopy, LogDifference, WholeLog, comp
 use serde_json::json;
 
 use crate::{
-    Failure,
+    Failure, bars,
     cli::{Output, VerifyArgs},
     config::{Config, LogLocation},
     parts::Parts,
-    verify,
 };
 
 /// Compares, and prints the first difference of each order that has one, and what was compared. Writes neither.
@@ -37,7 +36,7 @@ pub(crate) async fn run(
         }
         Opened::Archive(archive) => archive,
     };
-    let bar = verify::spinner()?;
+    let bar = bars::spinner()?;
     let progress = |records| bar.set_position(records);
     let mut broken = None;
     let mut tell = |difference: LogDifference| {
@@ -83,7 +82,7 @@ async fn open(copy: &str, args: &VerifyArgs, config: &Config) -> Result<Opened, 
         }
         // Opening one that is not there would make it.
         Some(LogLocation::Sqlite(path)) if path.is_file() => {
-            Ok(Opened::Log(Box::new(SqliteLog::open(&path).await?)))
+            Ok(Opened::Log(Box::new(SqliteLog::open_beside(&path).await?)))
         }
         Some(LogLocation::Sqlite(path)) => Err(format!("there is no {}", path.display()).into()),
         None if copy.contains("://") => {

@@ -1,6 +1,7 @@
 //! `order-ledger`: the command line over every role, and the only place that prints errors.
 
 mod against;
+mod bars;
 mod cli;
 mod client;
 mod clock;

@@ -3,16 +3,14 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-    time::Duration,
 };
 
 use archive::Archived;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Failure,
+    Failure, bars,
     cli::LogVerb,
     config::Config,
     parts::Parts,
@@ -29,10 +27,7 @@ pub(crate) async fn run(
         LogVerb::Export { .. } => Parts::open_beside(config).await?,
         LogVerb::Import { .. } => Parts::open(config).await?,
     };
-    // Draws nothing if stderr is no terminal.
-    let bar = ProgressBar::no_length();
-    bar.set_style(ProgressStyle::with_template("{spinner} {human_pos} records, {per_sec}")?);
-    bar.enable_steady_tick(Duration::from_millis(200));
+    let bar = bars::spinner()?;
     let moving = async {
         Ok::<_, Failure>(match verb {
             LogVerb::Export { folder, .. } => {

@@ -3,16 +3,14 @@
 use std::{
     io::{self, Write as _},
     process::ExitCode,
-    time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ports::{GenerationStore, Stage};
 use replay::{Compared, Difference, Ledger, Share, Verification, VerifySettings};
 use serde_json::json;
 
 use crate::{
-    Failure, against,
+    Failure, against, bars,
     cli::{Documents, Output, VerifyArgs},
     config::Config,
     parts::Parts,
@@ -36,7 +34,7 @@ pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, 
         (None, Some(_)) => ledger(&parts, Documents::None),
         (None, None) => ledger(&parts, args.documents),
     };
-    let bar = bar()?;
+    let bar = bars::bar()?;
     let progress = |Compared { records, of, held: _ }| {
         bar.set_length(of);
         bar.set_position(records);
@@ -63,24 +61,6 @@ pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, 
     };
     writeln!(io::stdout(), "{last}")?;
     Ok(if found.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// How far it is, of how much.
-fn bar() -> Result<ProgressBar, Failure> {
-    drawn("{wide_bar} {human_pos} of {human_len} records, {per_sec}, {eta} left")
-}
-
-/// How far it is, if no one knows of how much.
-pub(crate) fn spinner() -> Result<ProgressBar, Failure> {
-    drawn("{spinner} {human_pos} records, {per_sec}")
-}
-
-/// Draws nothing if stderr is no terminal.
-fn drawn(template: &str) -> Result<ProgressBar, Failure> {
-    let bar = ProgressBar::no_length();
-    bar.set_style(ProgressStyle::with_template(template)?);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Ok(bar)
 }
 
 /// A generation beside the live one; `None` if it is the live one.

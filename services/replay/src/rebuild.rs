@@ -23,6 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use ports::{
@@ -303,10 +304,18 @@ async fn cut(
         search_pending = true;
     }
     steering.phase(Phase::Cutting, &[]).await?;
+    let begun = Instant::now();
     let cut = parts.generations.begin_cut(number).await?;
     let live = cut.live().iter().map(|live| (live.partition, live.next)).collect();
     advance(parts, store.as_ref(), &live, steering).await?;
-    Ok(cut.finish(parts.clock.now(), search_pending).await?)
+    cut.finish(parts.clock.now(), search_pending).await?;
+    let held_ms = begun.elapsed().as_millis();
+    tracing::info!(
+        generation = number,
+        held_ms,
+        "the generation is live; projectors stood still for a moment"
+    );
+    Ok(())
 }
 
 /// After the cut: it can't be called off any more, and what is wanted of it from now on is not heard.

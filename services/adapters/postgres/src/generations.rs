@@ -1,7 +1,6 @@
 //! [`Generations`] in Postgres: the live one has the ledger's schema, generation `N` beside it the schema `…_gN`, with the
 //! same tables. To make one live its tables change places with the live ones, in one transaction.
 
-mod copy;
 mod cut;
 mod load;
 
@@ -14,7 +13,7 @@ use ports::{
 use sqlx::{Row as _, postgres::PgRow};
 
 use self::cut::PostgresCut;
-pub(crate) use self::{copy::Copy, load::unlimited};
+pub(crate) use self::load::unlimited;
 use crate::{
     columns,
     error::Error,

@@ -6,6 +6,7 @@
 
 mod audits;
 mod columns;
+mod copy;
 mod dead_letters;
 mod deliveries;
 mod error;

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::outcome::{OutcomeColumns, outcome};
-use crate::{columns, error::Error, generations::Copy};
+use crate::{columns, copy::Copy, error::Error};
 
 macro_rules! columns {
     () => {

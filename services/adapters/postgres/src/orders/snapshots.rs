@@ -7,7 +7,7 @@ use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{columns, error::Error, generations::Copy};
+use crate::{columns, copy::Copy, error::Error};
 
 macro_rules! columns {
     () => {
