@@ -25,6 +25,7 @@ mod folder;
 mod installation;
 mod kill;
 mod load;
+mod locust;
 mod oracle;
 mod order_bulk;
 mod order_failures;
