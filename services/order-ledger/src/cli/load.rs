@@ -16,6 +16,7 @@ Exit codes:
   6  the server can't be reached at the start";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Load")]
 pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
@@ -46,8 +47,8 @@ pub(crate) struct LoadArgs {
     /// The same seed gives the same calls and the same orders
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// What request ids begin with; a run repeated with the same id, seed, mix and customers places nothing anew [default:
-    /// a new one]
+    /// What request ids begin with; with that of an earlier run, its seed, mix and customers, no order is placed anew
+    /// [default: a new one]
     #[arg(long, value_name = "ID", value_parser = values::run_id)]
     pub(crate) run_id: Option<String>,
     /// End with 0 whatever failed
@@ -56,6 +57,7 @@ pub(crate) struct LoadArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Load")]
 pub(crate) struct PaceArgs {
     /// Open loop: start so many calls a second, however long the answers take
     #[arg(long, value_name = "N", conflicts_with = "callers", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
