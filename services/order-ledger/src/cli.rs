@@ -1,6 +1,7 @@
 //! The command line: what can be said, not what it does.
 
 mod dead_letters;
+mod load;
 mod order;
 mod record;
 mod replay;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dead_letters::{DecideArgs, LettersArgs, LettersVerb, WhichArgs};
+pub(crate) use load::{LoadArgs, Wait};
 pub(crate) use order::{
     ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
 };
@@ -81,6 +83,14 @@ pub(crate) enum Verb {
         client: ClientArgs,
         #[command(subcommand)]
         verb: OrderVerb,
+    },
+    /// Call a running server as many clients would, and tell how long it took them
+    #[command(after_help = load::AFTER_HELP)]
+    Load {
+        #[command(flatten)]
+        client: ClientArgs,
+        #[command(flatten)]
+        load: LoadArgs,
     },
     /// Print the completions of a shell, to be put where it looks for them
     Completions { shell: clap_complete::Shell },

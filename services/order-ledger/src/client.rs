@@ -23,12 +23,11 @@ use tonic::{Request, Status, transport::Channel};
 pub(crate) use failure::{ClientError, misused};
 pub(crate) use order_file::parse_line;
 pub(crate) use out::Out;
+pub(crate) use record::wait_for;
+pub(crate) use refused::Refused;
 pub(crate) use sheet::GrowingDocument;
 
-use crate::{
-    cli::{ClientArgs, OrderVerb},
-    client::refused::Refused,
-};
+use crate::cli::{ClientArgs, OrderVerb};
 
 /// A page of long orders is larger than gRPC's customary 4 MiB.
 const ANSWER_BYTES_MAX: usize = 256 << 20;

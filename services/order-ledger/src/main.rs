@@ -10,6 +10,7 @@ mod dead_letters;
 mod demo;
 
 mod http;
+mod load;
 mod migrate;
 mod parts;
 mod prepare;
@@ -97,6 +98,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Order { client, verb } => Ok(client::run(&client, verb).await),
+        Verb::Load { client, load } => load::run(&client, load, stop_on_signal()).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "order-ledger", &mut script);

@@ -30,6 +30,22 @@ pub(super) fn day_or_instant(text: &str) -> Result<DateTime<Utc>, String> {
     )
 }
 
+/// `30s`; not none at all.
+pub(super) fn some_time(text: &str) -> Result<Duration, String> {
+    let some = wait(text)?;
+    if some.is_zero() { Err("must be more than nothing".to_owned()) } else { Ok(some) }
+}
+
+/// What a request id can begin with.
+pub(super) fn run_id(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=64).contains(&text.len()) && text.chars().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 64 letters, digits, dots, dashes or underscores".to_owned())
+    }
+}
+
 /// `2=3`: three pieces of the second line.
 pub(super) fn line(text: &str) -> Result<v1::LineQuantity, String> {
     let parsed = text.split_once('=').and_then(|(line, quantity)| {

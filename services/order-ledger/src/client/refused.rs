@@ -116,11 +116,27 @@ impl Refused {
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// As gRPC spells it.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Of `google.rpc.ErrorInfo`; empty if there is none.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl From<&Status> for Refused {
     fn from(status: &Status) -> Self {
         Self::of(effective_code(status), status.message(), &status.get_error_details())
+    }
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::from(&status)
     }
 }
 

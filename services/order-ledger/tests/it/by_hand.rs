@@ -65,6 +65,11 @@ impl Desk {
         Self { folder, process, server }
     }
 
+    /// Where gRPC listens.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     pub(crate) async fn close(self) {
         self.process.stop().await;
     }

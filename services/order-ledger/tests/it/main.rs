@@ -24,6 +24,8 @@ mod fake_watch;
 mod folder;
 mod installation;
 mod kill;
+mod load;
+mod locust;
 mod oracle;
 mod order_bulk;
 mod order_failures;
