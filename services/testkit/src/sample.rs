@@ -202,6 +202,7 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
     let mut before = None;
     let mut changes = Vec::new();
     for (offset, event) in (0..).zip(events) {
+        let from_entered_at = before.as_ref().map(|order: &Order| order.entered_at);
         let folded = fold(before, event);
         let order = folded.order.unwrap_or_else(|| panic!("no order to begin with: {event:?}"));
         let outcome = match folded.outcome {
@@ -214,6 +215,7 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
             kind: event.body.kind(),
             outcome,
             actor: event.actor.as_ref().map_or_else(String::new, ToString::to_string),
+            from_entered_at,
             occurred_at: event.occurred_at,
             position: Position { partition: Partition(0), offset: Offset(offset) },
             order: order.clone(),
