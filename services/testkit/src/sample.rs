@@ -9,7 +9,7 @@ use events::{
     Currency, Customer, Digest, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits,
     Money, Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Pieces, Text, fold,
 };
-use ports::{Offset, Partition, Position};
+use ports::{Offset, Partition, Position, TransitionDocument};
 
 /// The parts of an order's details, each open to change before they are put together.
 #[derive(Clone, Debug)]
@@ -223,6 +223,15 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
         before = Some(order);
     }
     changes
+}
+
+/// The transitions that these events of one order make, as of the history.
+///
+/// # Panics
+/// If the first is not `OrderPlaced`.
+#[must_use]
+pub fn transitions(events: &[Event]) -> Vec<TransitionDocument> {
+    changes(events).iter().map(|change| codec::transition(change, None, at(60))).collect()
 }
 
 #[cfg(test)]
