@@ -11,7 +11,6 @@ use std::{
 
 use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
 use async_trait::async_trait;
-use bytes::Bytes;
 use events::{Event, OrderId, State};
 use ports::{
     Consumer, DeadLetter, DeadLetters as _, Documents, EventLog as _, Found, Health, IndexOutcome,

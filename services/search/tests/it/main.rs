@@ -1,6 +1,6 @@
 //! The search projector from end to end on embedded parts.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod bench;
 mod indexing;
