@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     Digest, Event, EventBody, EventKind, LineProgress, MinorUnits, Money, Order, Recorded, State,
-    Version, pieces::Lines, transition,
+    TimeSpent, Version, pieces::Lines, transition,
 };
 
 /// The most events of one order that are recorded; later ones are rejected. It bounds a snapshot's size.
@@ -13,8 +13,8 @@ pub const MAX_RECORDED_EVENTS: usize = 1_000;
 /// Which fold this is. It goes up whenever the same events would make another order than before, in any field: what the
 /// version before has stored is then to be folded anew.
 ///
-/// 2: orders have the head of their hash chain.
-pub const FOLD_VERSION: u32 = 2;
+/// 2: orders have the head of their hash chain. 3: they know how long they were in each state that they left.
+pub const FOLD_VERSION: u32 = 3;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +248,7 @@ fn begin(event: &Event) -> Folded {
         anomalies: 0,
         placed_at: event.occurred_at,
         entered_at: event.occurred_at,
+        spent: TimeSpent::default(),
         updated_at: event.occurred_at,
         head: Digest::ZERO.chain(event.digest),
         recorded: vec![Recorded { event_id: event.id, fingerprint: event.fingerprint }],
@@ -258,6 +259,7 @@ fn begin(event: &Event) -> Folded {
 /// Carries out what [`check`] allowed.
 fn apply(order: &mut Order, event: &Event, step: Step) {
     if order.state != step.to {
+        order.spent.add(order.state, order.entered_at, event.occurred_at);
         order.entered_at = event.occurred_at;
     }
     order.state = step.to;

@@ -13,6 +13,7 @@ mod order;
 mod pieces;
 mod state;
 mod text;
+mod time_spent;
 
 pub use command::{Command, Refusal, decide};
 pub use details::{
@@ -26,3 +27,4 @@ pub use order::{Order, Parcel, Recorded};
 pub use pieces::{LineProgress, Pieces, PiecesError};
 pub use state::{State, TRANSITIONS, Transition, allowed_events, mermaid, transition};
 pub use text::{Email, EmailError, Language, Locale, Text, TextError};
+pub use time_spent::{TimeSpent, micros_between};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Digest, EventId, Fingerprint, LineProgress, MinorUnits, OrderDetails, OrderId, State, Text,
-    Version,
+    TimeSpent, Version,
 };
 
 /// What the carrier took.
@@ -52,6 +52,8 @@ pub struct Order {
     pub placed_at: DateTime<Utc>,
     /// When the event happened that brought it into its state.
     pub entered_at: DateTime<Utc>,
+    /// How long it was in each state that it left.
+    pub spent: TimeSpent,
     /// When the last applied event happened.
     pub updated_at: DateTime<Utc>,
     /// The head of the hash chain over the events recorded so far: BLAKE3 over the head before and the event's digest,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use events::{
     Currency, Customer, Digest, Email, Event, EventBody, EventId, EventKind, Fingerprint, Folded,
     Labels, Line, LineProgress, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment,
-    Pieces, Recorded, State, Text, Version, fold,
+    Pieces, Recorded, State, Text, TimeSpent, Version, fold,
 };
 use uuid::Uuid;
 
@@ -138,6 +138,7 @@ pub(crate) fn order_in(state: State, captured: i64, refunded: i64) -> Order {
         anomalies: 0,
         placed_at: at(0),
         entered_at: at(0),
+        spent: TimeSpent::default(),
         updated_at: at(0),
         head: Digest::ZERO.chain(placed.digest),
         recorded: vec![Recorded { event_id: placed.id, fingerprint: placed.fingerprint }],

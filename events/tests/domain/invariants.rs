@@ -68,6 +68,7 @@ pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded)
             assert_eq!(after.updated_at, event.occurred_at);
             let stayed = before.filter(|order| order.state == to).map(|order| order.entered_at);
             assert_eq!(after.entered_at, stayed.unwrap_or(event.occurred_at));
+            check_spent(before, after, event);
             assert!(was_recorded(before, event, after), "{event:?}");
         }
         (None, Outcome::Rejected(reason), None) => {
@@ -93,6 +94,24 @@ pub(crate) fn check_step(before: Option<&Order>, event: &Event, folded: &Folded)
             assert!(after.anomalies - before.anomalies <= 1);
         }
         (before, outcome, after) => panic!("from {before:?} by {outcome:?} to {after:?}"),
+    }
+}
+
+/// Time is added where the order was, and only once it leaves.
+fn check_spent(before: Option<&Order>, after: &Order, event: &Event) {
+    let spent = |order: &Order, state| order.spent.micros().find(|(s, _)| *s == state);
+    for state in State::ALL {
+        let left = before.filter(|order| order.state == state && order.state != after.state);
+        let was = before.and_then(|order| spent(order, state)).map(|(_, micros)| micros);
+        let expected = match left {
+            Some(left) => {
+                let stay = event.occurred_at.signed_duration_since(left.entered_at);
+                let stay = u64::try_from(stay.num_microseconds().unwrap()).unwrap_or(0);
+                Some(was.unwrap_or(0) + stay)
+            }
+            None => was,
+        };
+        assert_eq!(spent(after, state).map(|(_, micros)| micros), expected, "in {state:?}");
     }
 }
 

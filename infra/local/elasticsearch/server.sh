@@ -1,19 +1,27 @@
 # shellcheck shell=bash
-# Elasticsearch: one node from the jars on Maven Central. Its distribution is not there, so Node.java starts the server
-# and RootPlugin.java answers `GET /`; both are compiled here. What else is missing is in infra/README.md.
+# Elasticsearch: one node from the jars on Maven Central. Its distribution is not there, so Node.java starts the server,
+# RootPlugin.java answers `GET /` and DataStreamsPlugin.java `/_data_stream`; all are compiled here. What else is missing is
+# in infra/README.md.
 
 VERSION=9.2.0
 
 install() { # TO
-  local netty="$1/modules/transport-netty4" root="$1/modules/rest-root"
+  local netty="$1/modules/transport-netty4"
   maven_jars "$1/lib"
   # A module has a class loader of its own, as in the distribution.
-  mkdir -p "$netty" "$root" "$1/plugins"
+  mkdir -p "$netty" "$1/plugins"
   mv "$1"/lib/transport-netty4-*.jar "$1"/lib/netty-*.jar "$netty/"
   descriptor transport-netty4 org.elasticsearch.transport.netty4.Netty4Plugin >"$netty/plugin-descriptor.properties"
   compile "$1" Node.java "$1/lib/orderledger-node.jar"
-  compile "$1" RootPlugin.java "$root/rest-root.jar"
-  descriptor rest-root orderledger.local.RootPlugin >"$root/plugin-descriptor.properties"
+  module "$1" rest-root RootPlugin
+  module "$1" data-streams DataStreamsPlugin
+}
+
+# A module of our own, from one source file.
+module() { # TO NAME CLASS
+  mkdir -p "$1/modules/$2"
+  compile "$1" "$3.java" "$1/modules/$2/$2.jar"
+  descriptor "$2" "orderledger.local.$3" >"$1/modules/$2/plugin-descriptor.properties"
 }
 
 compile() { # TO SOURCE JAR

@@ -53,12 +53,14 @@ pub(crate) async fn replayed(orders: usize) -> Result<Vec<Row>, Failure> {
 }
 
 pub(crate) fn parts(installation: &Installation) -> Result<Parts, Failure> {
+    let index = Arc::new(installation.index()?);
     Ok(Parts {
         log: Arc::clone(&installation.log) as _,
         live: Arc::<PostgresStore>::clone(&installation.store),
         dead_letters: Arc::<PostgresStore>::clone(&installation.store),
         generations: Arc::<PostgresStore>::clone(&installation.store),
-        search: Arc::new(installation.index()?),
+        search: Arc::clone(&index) as _,
+        transitions: index,
         clock: clock(),
     })
 }

@@ -11,6 +11,7 @@ mod history;
 mod snapshot;
 mod state_change;
 mod time;
+mod transition;
 mod violations;
 
 pub use details::{decode_details, encode_details};
@@ -27,6 +28,7 @@ pub use snapshot::{
 };
 pub use state_change::{StateChange, StateChangeOutcome, decode_state_change, encode_state_change};
 pub use time::{from_proto as decode_instant, to_proto as encode_instant};
+pub use transition::transition;
 pub use violations::{Violation, Violations};
 
 /// Why bytes are not what they should be.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use events::{
     Digest, EventId, Fingerprint, LineProgress, MinorUnits, Order, OrderDetails, OrderId, Recorded,
-    State, Text, Version,
+    State, Text, TimeSpent, Version,
 };
 use prost::Message as _;
 use proto::v1;
@@ -100,6 +100,7 @@ pub fn order_to_proto(order: &Order) -> v1::Order {
         entered_at: Some(time::to_proto(order.entered_at)),
         progress: order.progress.iter().copied().map(encode_progress).collect(),
         history_hash: Bytes::copy_from_slice(order.head.as_bytes()),
+        time_in_states: order.spent.micros().map(encode_spent).collect(),
     }
 }
 
@@ -138,6 +139,7 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
     let placed_at = faults.check("order.placed_at", instant(order.placed_at.as_ref()));
     let entered_at = faults.check("order.entered_at", instant(order.entered_at.as_ref()));
     let updated_at = faults.check("order.updated_at", instant(order.updated_at.as_ref()));
+    let spent = faults.check("order.time_in_states", decode_spent(&order.time_in_states));
     Some(Order {
         id: id?,
         version: Version::new(order.version),
@@ -151,10 +153,25 @@ pub(crate) fn order_from_proto(order: &v1::Order, faults: &mut Violations) -> Op
         anomalies: order.anomalies,
         placed_at: placed_at?,
         entered_at: entered_at?,
+        spent: spent?,
         updated_at: updated_at?,
         head: head?,
         recorded: Vec::new(),
     })
+}
+
+fn encode_spent((state, micros): (State, u64)) -> v1::TimeInState {
+    v1::TimeInState { state: state_to_proto(state).into(), micros }
+}
+
+/// None at all is no time: what was written before it was kept is still to be read.
+fn decode_spent(spent: &[v1::TimeInState]) -> Result<TimeSpent, &'static str> {
+    if !spent.is_sorted_by(|one, next| one.state < next.state) {
+        return Err("must have each state once, in their order");
+    }
+    let state = |spent: &v1::TimeInState| Some((state_from_proto(spent.state)?, spent.micros));
+    let states: Option<Vec<_>> = spent.iter().map(state).collect();
+    states.map(TimeSpent::new).ok_or("must be of known states")
 }
 
 /// None at all is [`Digest::ZERO`]: announcements made before there were chains are still to be read.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use events::{EventId, EventKind, Order, Rejection, State};
+use events::{EventId, EventKind, Order, Rejection, State, micros_between};
 use ports::{Offset, Partition, Position};
 use prost::Message as _;
 use proto::v1;
@@ -24,6 +24,9 @@ pub struct StateChange {
     pub outcome: StateChangeOutcome,
     /// Who reported it; empty if no one said.
     pub actor: String,
+    /// When the order came into the state that it was in before; `None` for the first, and in announcements that were made
+    /// before they told it.
+    pub from_entered_at: Option<DateTime<Utc>>,
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
     /// Where it stands in `orders.events`.
@@ -45,6 +48,15 @@ pub enum StateChangeOutcome {
 }
 
 impl StateChange {
+    /// The state that the order left, and the microseconds that it was there this time; `None` if it stayed, was placed, or
+    /// no one told when it came there.
+    #[must_use]
+    pub fn left(&self) -> Option<(State, u64)> {
+        self.entered()?;
+        let StateChangeOutcome::Applied { from: Some(from) } = self.outcome else { return None };
+        Some((from, micros_between(self.from_entered_at?, self.occurred_at)))
+    }
+
     /// The state that the order newly came into: `None` if it stayed where it was.
     #[must_use]
     pub fn entered(&self) -> Option<State> {
@@ -82,6 +94,7 @@ pub fn encode_state_change(change: &StateChange) -> Bytes {
             offset: change.position.offset.0,
         }),
         order: Some(order_to_proto(&change.order)),
+        from_entered_at: change.from_entered_at.map(time::to_proto),
     }
     .encode_to_vec()
     .into()
@@ -104,6 +117,7 @@ pub fn decode_state_change(value: &[u8]) -> Result<StateChange, DecodeError> {
         "occurred_at",
         time::from_proto(message.occurred_at.as_ref()).ok_or("must be an instant"),
     );
+    let from_entered_at = faults.check("from_entered_at", optional_instant(&message));
     let position = faults.check("position", message.position.as_ref().ok_or("must be given"));
     let outcome = if message.rejection.is_empty() {
         let from = match message.from {
@@ -116,12 +130,12 @@ pub fn decode_state_change(value: &[u8]) -> Result<StateChange, DecodeError> {
             .check("rejection", Rejection::from_name(&message.rejection).ok_or("is not known"))
             .map(StateChangeOutcome::Rejected)
     };
-    match (order, event_id, kind, occurred_at, position, outcome) {
+    match (order, event_id, kind, from_entered_at.zip(occurred_at), position, outcome) {
         (
             Some(order),
             Some(event_id),
             Some(kind),
-            Some(occurred_at),
+            Some((from_entered_at, occurred_at)),
             Some(position),
             Some(outcome),
         ) if faults.is_empty() => Ok(StateChange {
@@ -129,6 +143,7 @@ pub fn decode_state_change(value: &[u8]) -> Result<StateChange, DecodeError> {
             kind,
             outcome,
             actor: message.actor,
+            from_entered_at,
             occurred_at,
             position: Position {
                 partition: Partition(position.partition),
@@ -137,5 +152,14 @@ pub fn decode_state_change(value: &[u8]) -> Result<StateChange, DecodeError> {
             order,
         }),
         _ => Err(faults.into()),
+    }
+}
+
+fn optional_instant(
+    message: &v1::OrderStateChanged,
+) -> Result<Option<DateTime<Utc>>, &'static str> {
+    match &message.from_entered_at {
+        None => Ok(None),
+        Some(at) => time::from_proto(Some(at)).map(Some).ok_or("must be an instant"),
     }
 }

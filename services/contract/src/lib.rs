@@ -26,6 +26,7 @@ pub mod order_store;
 pub mod search_generations;
 pub mod search_index;
 pub mod timer_store;
+pub mod transition_stream;
 
 /// Makes one `#[tokio::test]` of each case of a suite; the suites' own macros list their cases with it.
 #[macro_export]

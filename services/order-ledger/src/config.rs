@@ -8,6 +8,7 @@ mod resolve;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use events::Currency;
+use ports::Customers;
 
 pub(crate) use keys::{KEYS, Key};
 pub(crate) use location::{LogLocation, MailLocation, SearchLocation, StateLocation};
@@ -52,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) log: LogLocation,
     pub(crate) state: StateLocation,
     pub(crate) search: SearchLocation,
+    pub(crate) search_customers: Customers,
     pub(crate) mail: MailLocation,
     pub(crate) roles: Vec<Role>,
     pub(crate) grpc_addr: SocketAddr,

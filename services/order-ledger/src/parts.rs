@@ -14,8 +14,9 @@ use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
-    AuditStore, Clock, DeadLetters, DeliveryStore, EventLog, Generations, IdSource, Mailer,
-    OrderStore, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
+    AuditStore, Clock, Concealing, DeadLetters, DeliveryStore, EventLog, Generations, IdSource,
+    Mailer, OrderStore, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
+    TransitionStream,
 };
 
 use crate::{
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) generations: Arc<dyn Generations>,
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) search_generations: Arc<dyn SearchGenerations>,
+    pub(crate) transitions: Arc<dyn TransitionStream>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -86,7 +88,8 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = open_log(r#use, config).await?;
         let stores = Stores::open(config).await?;
-        let (search, search_generations) = open_search(config).await?;
+        let Search { index: search, generations: search_generations, transitions } =
+            open_search(config).await?;
         let mailer = open_mailer(config, &clock)?;
         Ok(Self {
             log,
@@ -102,6 +105,7 @@ impl Parts {
             generations: stores.generations,
             search,
             search_generations,
+            transitions,
             mailer,
             clock,
             ids: Arc::new(SystemIds),
@@ -117,6 +121,7 @@ impl Parts {
             dead_letters: Arc::clone(&self.dead_letters),
             generations: Arc::clone(&self.generations),
             search: Arc::clone(&self.search_generations),
+            transitions: Arc::clone(&self.transitions),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -143,19 +148,34 @@ async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, Open
     })
 }
 
-/// One index behind two ports.
-type Search = (Arc<dyn SearchIndex>, Arc<dyn SearchGenerations>);
+/// One index, and the stream beside it, behind three ports.
+struct Search {
+    index: Arc<dyn SearchIndex>,
+    generations: Arc<dyn SearchGenerations>,
+    transitions: Arc<dyn TransitionStream>,
+}
+
+impl Search {
+    fn new<S>(config: &Config, index: S) -> Self
+    where
+        S: SearchIndex + SearchGenerations + TransitionStream + 'static,
+    {
+        let index = Arc::new(Concealing::new(index, config.search_customers.clone()));
+        Self {
+            index: Arc::<Concealing<S>>::clone(&index),
+            generations: Arc::<Concealing<S>>::clone(&index),
+            transitions: index,
+        }
+    }
+}
 
 async fn open_search(config: &Config) -> Result<Search, OpenError> {
-    fn both<S: SearchIndex + SearchGenerations + 'static>(index: S) -> Search {
-        let index = Arc::new(index);
-        (Arc::<S>::clone(&index), index)
-    }
     Ok(match &config.search {
         SearchLocation::Sqlite(path) => {
-            both(SqliteSearch::open(path).await.map_err(failed("search index"))?)
+            Search::new(config, SqliteSearch::open(path).await.map_err(failed("search index"))?)
         }
-        SearchLocation::Elasticsearch(url) => both(
+        SearchLocation::Elasticsearch(url) => Search::new(
+            config,
             ElasticsearchIndex::new(ElasticsearchOptions {
                 url: url.clone(),
                 index_prefix: config.elasticsearch.index_prefix.clone(),

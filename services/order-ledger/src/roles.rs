@@ -53,8 +53,9 @@ impl Given<'_> {
 
     pub(crate) fn search(self) -> RoleRun {
         let follow = follow_replays(self.parts.of_replay()).then(|()| future::pending());
-        let Parts { log, search: index, dead_letters, clock, .. } = self.parts.clone();
-        let parts = search::Parts { log, index, dead_letters, clock, health: self.health };
+        let Parts { log, search: index, transitions, dead_letters, clock, .. } = self.parts.clone();
+        let health = self.health;
+        let parts = search::Parts { log, index, transitions, dead_letters, clock, health };
         let run = search::run(parts, search::Settings::default(), self.stop.clone());
         future::select(run.boxed(), follow.boxed())
             .map(|ended_with| ended_with.factor_first().0.map_err(ended("search")))

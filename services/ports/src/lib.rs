@@ -17,6 +17,7 @@ mod retry;
 mod search;
 mod store;
 mod timer;
+mod transition;
 mod words;
 
 pub use audit::{Audit, AuditStore};
@@ -39,13 +40,16 @@ pub use mail::{Mail, MailError, Mailer};
 pub use murmur2::partition_for_key;
 pub use retry::{Backoff, retry_until_ok};
 pub use search::{
-    CustomerDocument, Documents, Found, IndexOutcome, LineDocument, NewIndex, OrderDocument,
-    OrderHit, ParcelDocument, PaymentDocument, SearchError, SearchGenerations, SearchIndex,
-    SearchKey, SearchQuery,
+    Concealing, CustomerDocument, CustomerKey, Customers, Documents, Found, IndexOutcome,
+    LineDocument, NewIndex, OrderDocument, OrderHit, ParcelDocument, PaymentDocument, SearchError,
+    SearchGenerations, SearchIndex, SearchKey, SearchQuery, seconds,
 };
 pub use store::{
     Checkpoint, Commit, CommitError, ListKey, LookedUp, OrderFilter, OrderStore, PartitionCommit,
     Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
+pub use transition::{
+    EventFields, ServiceFields, TraceFields, TransitionDocument, TransitionStream,
+};
 pub use words::words;

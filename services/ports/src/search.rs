@@ -1,13 +1,21 @@
 //! The search index: one document an order, newer versions only.
 
+mod customers;
+mod document;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use events::{Order, OrderId, State, Text};
-use serde::{Deserialize, Serialize};
+use events::{OrderId, State};
+use serde::Deserialize;
 
-use crate::words;
+pub use self::{
+    customers::{Concealing, CustomerKey, Customers},
+    document::{
+        CustomerDocument, LineDocument, OrderDocument, ParcelDocument, PaymentDocument, seconds,
+    },
+};
 
 /// Why the index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,140 +39,10 @@ pub enum IndexOutcome {
     Refused(String),
 }
 
-/// An order as people search for it. Field names are the index's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "as in `events::Order`")]
-pub struct OrderDocument {
-    pub order_id: String,
-    pub version: u64,
-    pub state: &'static str,
-    pub currency: String,
-    pub total_minor: i64,
-    pub captured_minor: i64,
-    pub refunded_minor: i64,
-    pub region: String,
-    pub shipping_address: String,
-    pub customer: CustomerDocument,
-    pub payment: PaymentDocument,
-    pub lines: Vec<LineDocument>,
-    /// `key=value`, sorted: free-form keys never become fields.
-    pub labels: Vec<String>,
-    pub parcel: Option<ParcelDocument>,
-    pub cancel_reason: Option<String>,
-    pub anomalies: u32,
-    pub placed_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// Every word that the order can be found by ([`words`]), once, with spaces between.
-    pub words: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "as in `events::Customer`")]
-pub struct CustomerDocument {
-    pub email: String,
-    pub name: Option<String>,
-    pub locale: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "as in `events::Payment`")]
-pub struct PaymentDocument {
-    pub gateway: String,
-    pub card_brand: Option<String>,
-    pub bank: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "as in `events::Line`")]
-pub struct LineDocument {
-    pub sku: String,
-    pub name: String,
-    pub quantity: u32,
-    pub unit_price_minor: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "as in `events::Parcel`")]
-pub struct ParcelDocument {
-    pub carrier: String,
-    pub tracking_number: String,
-}
-
-impl From<&Order> for OrderDocument {
-    fn from(order: &Order) -> Self {
-        let details = &order.details;
-        let text = |text: &dyn ToString| text.to_string();
-        Self {
-            order_id: order.id.to_string(),
-            version: order.version.get(),
-            state: order.state.name(),
-            currency: details.currency().code().to_owned(),
-            total_minor: details.total().get(),
-            captured_minor: order.captured.get(),
-            refunded_minor: order.refunded.get(),
-            region: text(&details.region),
-            shipping_address: text(&details.shipping_address),
-            customer: CustomerDocument {
-                email: text(&details.customer.email),
-                name: details.customer.name.as_ref().map(ToString::to_string),
-                locale: details.customer.locale.as_ref().map(|l| l.as_str().to_owned()),
-            },
-            payment: PaymentDocument {
-                gateway: text(&details.payment.gateway),
-                card_brand: details.payment.card_brand.as_ref().map(ToString::to_string),
-                bank: details.payment.bank.as_ref().map(ToString::to_string),
-            },
-            lines: details
-                .lines()
-                .iter()
-                .map(|line| LineDocument {
-                    sku: text(&line.sku),
-                    name: text(&line.name),
-                    quantity: line.quantity.get(),
-                    unit_price_minor: line.unit_price.get(),
-                })
-                .collect(),
-            labels: details.labels().iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            parcel: order.parcel.as_ref().map(|parcel| ParcelDocument {
-                carrier: text(&parcel.carrier),
-                tracking_number: text(&parcel.tracking_number),
-            }),
-            cancel_reason: order.cancel_reason.as_ref().map(ToString::to_string),
-            anomalies: order.anomalies,
-            placed_at: order.placed_at,
-            updated_at: order.updated_at,
-            words: words_of(order),
-        }
-    }
-}
-
-/// What people search for; the rest is for filters.
-fn words_of(order: &Order) -> String {
-    let details = &order.details;
-    let (customer, payment) = (&details.customer, &details.payment);
-    let id = order.id.to_string();
-    let mut texts = vec![
-        id.as_str(),
-        details.region.as_str(),
-        details.shipping_address.as_str(),
-        customer.email.as_str(),
-        payment.gateway.as_str(),
-    ];
-    texts.extend(customer.name.as_ref().map(Text::as_str));
-    texts.extend(payment.card_brand.as_ref().map(Text::as_str));
-    texts.extend(payment.bank.as_ref().map(Text::as_str));
-    texts.extend(order.cancel_reason.as_ref().map(Text::as_str));
-    texts
-        .extend(order.parcel.iter().flat_map(|p| [p.carrier.as_str(), p.tracking_number.as_str()]));
-    texts.extend(details.lines().iter().flat_map(|line| [line.sku.as_str(), line.name.as_str()]));
-    texts.extend(details.labels().iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]));
-    words(texts).into_iter().collect::<Vec<_>>().join(" ")
-}
-
 /// Which orders are meant. What is left out matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchQuery {
-    /// Each of its [`words`] must be one of the order's. It is never taken for anything but words.
+    /// Each of its [`crate::words`] must be one of the order's. It is never taken for anything but words.
     pub text: Option<String>,
     /// In any of these states; in any at all if there is none.
     pub states: Vec<State>,
@@ -289,6 +167,11 @@ pub trait SearchIndex: Send + Sync {
     /// The version that is indexed for each of these orders; those not indexed are left out. Sees every write that
     /// was answered before the call.
     async fn versions(&self, orders: &[OrderId]) -> Result<BTreeMap<OrderId, u64>, SearchError>;
+
+    /// A document as this index keeps it, which need not be as it was given: see [`Concealing`].
+    fn as_kept(&self, document: OrderDocument) -> OrderDocument {
+        document
+    }
 
     /// The documents of these orders as they are indexed; those not indexed are left out. Sees every write that was
     /// answered before the call.

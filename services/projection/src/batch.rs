@@ -134,10 +134,12 @@ impl Fold {
         }
         let before = snapshots.remove(&event.order_id);
         let anomalies_before = before.as_ref().map_or(0, |order| order.anomalies);
-        let Step { order, row } = step(before, record, event);
+        let Step { order, row, entered_at_before } = step(before, record, event);
         if let Some(order) = order {
             if row.outcome.is_recorded() {
-                self.announcements.extend(announcement(&order, event, row.outcome, row.position));
+                let (outcome, position) = (row.outcome, row.position);
+                let told = announcement(&order, entered_at_before, event, outcome, position);
+                self.announcements.extend(told);
                 self.anomalies += u64::from(order.anomalies.saturating_sub(anomalies_before));
                 self.touched.insert(order.id, row.position);
             }

@@ -12,5 +12,5 @@ mod step;
 pub use batch::{Known, Projected, Projection};
 pub use chain::{Chain, RECORDS_PER_CHECKPOINT};
 pub use read::decode;
-pub use refold::{Decided, Refolded, decided, refold};
-pub use step::{Step, announcement, parked, step};
+pub use refold::{Decided, Refolded, Refolding, decided, refold};
+pub use step::{Step, announcement, change, parked, step};

@@ -1,27 +1,57 @@
 //! Folding an order again, from its history.
 
+use chrono::{DateTime, Utc};
+use codec::StateChange;
 use events::{Event, Order, fold};
 use ports::{
     Commit, HistoryOutcome, HistoryRow, LogRecord, NewRecord, Position, Refold, SnapshotRow,
     StoreError,
 };
 
-use crate::{Step, announcement, parked, step};
+use crate::{Step, announcement, change, parked, step};
 
-/// Folds an order again from its history rows; `each` sees the order after every recorded event.
+/// One recorded event of a history that is folded again.
+pub struct Refolding<'a> {
+    /// The order after it.
+    pub order: &'a Order,
+    /// When the order had come into its state before it; `None` for the first.
+    pub entered_at_before: Option<DateTime<Utc>>,
+    /// The event.
+    pub event: &'a Event,
+    /// Its row.
+    pub row: &'a HistoryRow,
+}
+
+impl Refolding<'_> {
+    /// What the projector tells of it.
+    #[must_use]
+    pub fn announcement(&self) -> Option<NewRecord> {
+        Some(codec::state_change_record(&self.change()?))
+    }
+
+    /// What it did.
+    #[must_use]
+    pub fn change(&self) -> Option<StateChange> {
+        let Self { order, entered_at_before, event, row } = self;
+        change(order, *entered_at_before, event, row.outcome, row.position)
+    }
+}
+
+/// Folds an order again from its history rows; `each` sees every recorded event.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if a row's event can't be read.
 pub fn refold(
     history: &[HistoryRow],
-    mut each: impl FnMut(&Order, &Event, &HistoryRow),
+    mut each: impl FnMut(Refolding<'_>),
 ) -> Result<Option<Order>, StoreError> {
-    let mut order = None;
+    let mut order: Option<Order> = None;
     for row in history.iter().filter(|row| !matches!(row.outcome, HistoryOutcome::Parked { .. })) {
         let event = event(row)?;
+        let entered_at_before = order.as_ref().map(|order| order.entered_at);
         order = fold(order, &event).order;
         if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
-            each(order, &event, row);
+            each(Refolding { order, entered_at_before, event: &event, row });
         }
     }
     Ok(order)
@@ -68,14 +98,15 @@ pub fn decided(history: Vec<HistoryRow>, decided: Decided) -> Result<Refolded, S
             rows.push(parked(order.as_ref(), record, &event));
             continue;
         }
-        let Step { order: after, row } = step(order, record, &event);
+        let Step { order: after, row, entered_at_before } = step(order, record, &event);
         order = after;
         // What was before the letter stands as it stood.
         if position < letter {
             continue;
         }
         if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
-            announcements.extend(announcement(order, &event, row.outcome, position));
+            let told = announcement(order, entered_at_before, &event, row.outcome, position);
+            announcements.extend(told);
             last = Some(position);
         }
         rows.push(row);

@@ -1,5 +1,6 @@
 //! One event: what it makes of its order, what is written down of it, and what is told.
 
+use chrono::{DateTime, Utc};
 use codec::{StateChange, StateChangeOutcome};
 use events::{Event, Order, Outcome, fold};
 use ports::{HistoryOutcome, HistoryRow, LogRecord, NewRecord, Position};
@@ -10,11 +11,14 @@ pub struct Step {
     pub order: Option<Order>,
     /// What became of the event.
     pub row: HistoryRow,
+    /// When the order had come into its state before the event; `None` if there was no order.
+    pub entered_at_before: Option<DateTime<Utc>>,
 }
 
 /// Folds one event and writes down what became of it.
 #[must_use]
 pub fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
+    let entered_at_before = before.as_ref().map(|order| order.entered_at);
     let folded = fold(before, event);
     let state = folded.order.as_ref().map(|order| order.state);
     let outcome = match (folded.outcome, state) {
@@ -35,7 +39,7 @@ pub fn step(before: Option<Order>, record: LogRecord, event: &Event) -> Step {
         }
     };
     let row = row(folded.order.as_ref(), record, event, outcome);
-    Step { order: folded.order, row }
+    Step { order: folded.order, row, entered_at_before }
 }
 
 /// Writes down an event that waits, because its order is parked where it stands (promise 10).
@@ -64,26 +68,42 @@ fn row(
     }
 }
 
-/// The record that tells of a recorded event; derived from the event and the order after it, nothing else.
+/// The record that tells of a recorded event.
 #[must_use]
 pub fn announcement(
     order: &Order,
+    entered_at_before: Option<DateTime<Utc>>,
     event: &Event,
     outcome: HistoryOutcome,
     position: Position,
 ) -> Option<NewRecord> {
+    let change = change(order, entered_at_before, event, outcome, position)?;
+    Some(codec::state_change_record(&change))
+}
+
+/// What a recorded event did; derived from the event, the order after it and when that had come into its
+/// state before, nothing else.
+#[must_use]
+pub fn change(
+    order: &Order,
+    entered_at_before: Option<DateTime<Utc>>,
+    event: &Event,
+    outcome: HistoryOutcome,
+    position: Position,
+) -> Option<StateChange> {
     let outcome = match outcome {
         HistoryOutcome::Applied { from, .. } => StateChangeOutcome::Applied { from },
         HistoryOutcome::Rejected { reason, .. } => StateChangeOutcome::Rejected(reason),
         HistoryOutcome::Duplicate { .. } | HistoryOutcome::Parked { .. } => return None,
     };
-    Some(codec::state_change_record(&StateChange {
+    Some(StateChange {
         event_id: event.id,
         kind: event.body.kind(),
         outcome,
         actor: event.actor.as_ref().map_or_else(String::new, ToString::to_string),
+        from_entered_at: entered_at_before,
         occurred_at: event.occurred_at,
         position,
         order: order.clone(),
-    }))
+    })
 }

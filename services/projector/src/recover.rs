@@ -4,7 +4,7 @@
 use events::OrderId;
 use ports::{NewRecord, Offset, OrderStore, Partition, Progress, StoreError};
 
-use projection::{announcement, refold};
+use projection::refold;
 
 use crate::announce::Announcer;
 
@@ -51,9 +51,10 @@ async fn changes_since(
     from: Offset,
 ) -> Result<Vec<NewRecord>, StoreError> {
     let mut records = Vec::new();
-    refold(&store.history(order).await?, |order, event, row| {
-        if row.position.partition == partition && row.position.offset >= from {
-            records.extend(announcement(order, event, row.outcome, row.position));
+    refold(&store.history(order).await?, |refolding| {
+        let position = refolding.row.position;
+        if position.partition == partition && position.offset >= from {
+            records.extend(refolding.announcement());
         }
     })?;
     Ok(records)

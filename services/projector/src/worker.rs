@@ -224,7 +224,7 @@ impl Worker {
                     tracing::error!(%order_id, %error, "a stored snapshot is damaged: folding its history again");
                     self.patience
                         .until_ok("fold a history again", || async {
-                            projection::refold(&store.history(order_id).await?, |_, _, _| {})
+                            projection::refold(&store.history(order_id).await?, |_| {})
                         })
                         .await?
                 }

@@ -15,6 +15,7 @@ mod plan;
 mod reindex;
 mod search;
 mod steer;
+mod transitions;
 
 use std::{
     collections::HashSet,
@@ -29,7 +30,7 @@ use std::{
 use ports::{
     Clock, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations, LetterFilter,
     LetterStatus, NewGeneration, OrderStore, Position, SearchGenerations, Stage, StoreError, Topic,
-    Wanted,
+    TransitionStream, Wanted,
 };
 
 use self::{
@@ -59,6 +60,8 @@ pub struct Parts {
     pub generations: Arc<dyn Generations>,
     /// Where a search index comes into being beside the one in use.
     pub search: Arc<dyn SearchGenerations>,
+    /// Where transitions go that are missing there.
+    pub transitions: Arc<dyn TransitionStream>,
     /// For what is written down of it.
     pub clock: Arc<dyn Clock>,
 }

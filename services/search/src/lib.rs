@@ -1,4 +1,5 @@
-//! The search projector: follows `orders.state-changed` and keeps one document an order in the search index.
+//! The search projector: follows `orders.state-changed`, keeps one document an order in the search index, and appends each
+//! change to the stream of transitions.
 //!
 //! Each change carries the whole order, so nothing is read back. Documents are written under the order's version, which
 //! the index compares (promise 6): repeats, reordering and a second projector at work on the same partition are
@@ -9,7 +10,7 @@ mod index;
 use std::sync::Arc;
 
 use consumer::{Retry, Source, Standing, follow};
-use ports::{Clock, Consumer, DeadLetters, EventLog, Reporter, SearchIndex};
+use ports::{Clock, Consumer, DeadLetters, EventLog, Reporter, SearchIndex, TransitionStream};
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::Error;
@@ -21,9 +22,11 @@ pub struct Parts {
     pub log: Arc<dyn EventLog>,
     /// Where documents go.
     pub index: Arc<dyn SearchIndex>,
+    /// Where transitions go.
+    pub transitions: Arc<dyn TransitionStream>,
     /// Keeps what can't be read or is refused.
     pub dead_letters: Arc<dyn DeadLetters>,
-    /// For the lag, and for the time at which a record was given up.
+    /// For the lags, and for the time at which a record was given up.
     pub clock: Arc<dyn Clock>,
     /// Says whether the projector serves.
     pub health: Reporter,
@@ -49,8 +52,9 @@ impl Default for Settings {
 /// # Errors
 /// [`Error`] if an operator must act. Servers that are away are waited for.
 pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> Result<(), Error> {
-    let Parts { log, index, dead_letters, clock, health } = parts;
+    let Parts { log, index, transitions, dead_letters, clock, health } = parts;
     let retry = Retry::new(Consumer::Search, Standing::new(health).task("indexing"), stop);
+    let indexing = index::Indexing { index, transitions, clock: Arc::clone(&clock), settings };
     let source = Source { consumer: Consumer::Search, log, dead_letters, clock };
-    follow(&source, &index::Indexing { index, settings }, &retry).await
+    follow(&source, &indexing, &retry).await
 }

@@ -9,7 +9,7 @@ use events::{
     Currency, Customer, Digest, Email, Event, EventBody, EventId, Labels, Line, Locale, MinorUnits,
     Money, Order, OrderDetails, OrderId, Outcome, Parcel, Payment, Pieces, Text, fold,
 };
-use ports::{Offset, Partition, Position};
+use ports::{Offset, Partition, Position, TransitionDocument};
 
 /// The parts of an order's details, each open to change before they are put together.
 #[derive(Clone, Debug)]
@@ -202,6 +202,7 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
     let mut before = None;
     let mut changes = Vec::new();
     for (offset, event) in (0..).zip(events) {
+        let from_entered_at = before.as_ref().map(|order: &Order| order.entered_at);
         let folded = fold(before, event);
         let order = folded.order.unwrap_or_else(|| panic!("no order to begin with: {event:?}"));
         let outcome = match folded.outcome {
@@ -214,6 +215,7 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
             kind: event.body.kind(),
             outcome,
             actor: event.actor.as_ref().map_or_else(String::new, ToString::to_string),
+            from_entered_at,
             occurred_at: event.occurred_at,
             position: Position { partition: Partition(0), offset: Offset(offset) },
             order: order.clone(),
@@ -221,6 +223,15 @@ pub fn changes(events: &[Event]) -> Vec<StateChange> {
         before = Some(order);
     }
     changes
+}
+
+/// The transitions that these events of one order make, as of the history.
+///
+/// # Panics
+/// If the first is not `OrderPlaced`.
+#[must_use]
+pub fn transitions(events: &[Event]) -> Vec<TransitionDocument> {
+    changes(events).iter().map(|change| codec::transition(change, None, at(60))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Bulk requests: many documents into few bodies, and the answers back to one outcome a document.
 
 use elasticsearch::{BulkParts, Elasticsearch};
-use ports::{IndexOutcome, OrderDocument, SearchError};
+use ports::{IndexOutcome, OrderDocument, SearchError, TransitionDocument};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Failure, answer, is_later};
@@ -13,12 +13,43 @@ pub(crate) enum Target<'a> {
     Alias(&'a str),
     /// To this index.
     Index(&'a str),
+    /// To the data stream of this name.
+    Stream(&'a str),
+}
+
+/// What can be written in bulk.
+pub(crate) trait Document: Serialize {
+    fn version(&self) -> u64;
+    fn action(&self) -> Action;
+}
+
+impl Document for OrderDocument {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn action(&self) -> Action {
+        // Promise 6: the index compares versions itself, so no order of requests can take an order back.
+        let (id, version) = (self.order_id.clone(), self.version);
+        Action::Index { id, version, version_type: "external" }
+    }
+}
+
+impl Document for TransitionDocument {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn action(&self) -> Action {
+        // What is there by that id stays: a repeat changes nothing.
+        Action::Create { id: self.id() }
+    }
 }
 
 impl<'a> Target<'a> {
     const fn name(self) -> &'a str {
         match self {
-            Self::Alias(name) | Self::Index(name) => name,
+            Self::Alias(name) | Self::Index(name) | Self::Stream(name) => name,
         }
     }
 
@@ -26,7 +57,7 @@ impl<'a> Target<'a> {
     fn leads_elsewhere(self, missing: &Failure) -> bool {
         match self {
             Self::Alias(alias) => missing.is_of_other_index(alias),
-            Self::Index(_) => false,
+            Self::Index(_) | Self::Stream(_) => false,
         }
     }
 }
@@ -37,17 +68,22 @@ struct Bulk {
     outcomes: Vec<Option<IndexOutcome>>,
 }
 
+/// The line before a document.
 #[derive(Serialize)]
-struct Action<'a> {
-    index: Key<'a>,
-}
-
-#[derive(Serialize)]
-struct Key<'a> {
-    #[serde(rename = "_id")]
-    id: &'a str,
-    version: u64,
-    version_type: &'static str,
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    /// Writes it, in the place of an older one.
+    Index {
+        #[serde(rename = "_id")]
+        id: String,
+        version: u64,
+        version_type: &'static str,
+    },
+    /// Writes it unless there is one.
+    Create {
+        #[serde(rename = "_id")]
+        id: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -58,7 +94,8 @@ struct BulkAnswer {
 
 #[derive(Deserialize)]
 struct Item {
-    index: ItemResult,
+    #[serde(alias = "index", alias = "create")]
+    result: ItemResult,
 }
 
 #[derive(Deserialize)]
@@ -68,11 +105,11 @@ struct ItemResult {
     error: Failure,
 }
 
-/// Writes documents under their versions, one request after the other so that an order may come more than once.
-pub(crate) async fn upsert(
+/// Writes documents, one request after the other so that an order may come more than once.
+pub(crate) async fn write<D: Document>(
     client: &Elasticsearch,
     target: Target<'_>,
-    documents: &[OrderDocument],
+    documents: &[D],
     bytes_max: usize,
 ) -> Result<Vec<IndexOutcome>, SearchError> {
     let mut outcomes = Vec::with_capacity(documents.len());
@@ -88,21 +125,15 @@ pub(crate) async fn upsert(
 }
 
 impl Bulk {
-    fn add(&mut self, document: &OrderDocument) -> Result<(), SearchError> {
+    fn add(&mut self, document: &impl Document) -> Result<(), SearchError> {
         // One number that Elasticsearch can't read would fail the whole request.
-        if i64::try_from(document.version).is_err() {
-            let detail = format!("version {} is beyond what an index can hold", document.version);
+        let version = document.version();
+        if i64::try_from(version).is_err() {
+            let detail = format!("version {version} is beyond what an index can hold");
             self.outcomes.push(Some(IndexOutcome::Refused(detail)));
             return Ok(());
         }
-        // Promise 6: the index compares versions itself, so no order of requests can take an order back.
-        let action = Action {
-            index: Key {
-                id: &document.order_id,
-                version: document.version,
-                version_type: "external",
-            },
-        };
+        let action = document.action();
         let write = |body: &mut Vec<u8>| {
             serde_json::to_writer(&mut *body, &action)?;
             body.push(b'\n');
@@ -129,6 +160,7 @@ impl Bulk {
             let sent = client
                 .bulk(BulkParts::Index(target.name()))
                 .require_alias(matches!(target, Target::Alias(_)))
+                .require_data_stream(matches!(target, Target::Stream(_)))
                 .filter_path(&["items.*.status", "items.*.error"])
                 .body(vec![self.body])
                 .send();
@@ -137,7 +169,7 @@ impl Bulk {
         }
         let outcomes = self.outcomes.into_iter().map(|known| match known {
             Some(outcome) => Ok(outcome),
-            None => items.next().map_or_else(too_few, |item| outcome(&item.index, target)),
+            None => items.next().map_or_else(too_few, |item| outcome(&item.result, target)),
         });
         outcomes.collect()
     }

@@ -20,7 +20,7 @@ use crate::{
 impl SearchGenerations for ElasticsearchIndex {
     async fn create(&self) -> Result<Box<dyn NewIndex>, SearchError> {
         // Without its template an index would guess its fields.
-        let schema = Schema::embedded()?;
+        let schema = Schema::orders()?;
         prepare::put_templates(&self.client, &self.aliases.read, &schema).await?;
         let in_use = self.aliases.in_use(&self.client).await?;
         let mut newest = 0;
@@ -75,7 +75,7 @@ struct ElasticsearchNewIndex {
 impl NewIndex for ElasticsearchNewIndex {
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
         let target = Target::Index(&self.index.name);
-        bulk::upsert(&self.client, target, documents, self.bulk_bytes_max).await
+        bulk::write(&self.client, target, documents, self.bulk_bytes_max).await
     }
 
     async fn take_writes(&self) -> Result<(), SearchError> {

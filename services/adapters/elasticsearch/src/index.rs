@@ -16,13 +16,15 @@ use crate::{
     aliases::Aliases,
     answer::{Failure, answer, ask},
     bulk::{self, Target},
-    find, prepare,
+    find, prepare, transitions,
 };
 
 /// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
 pub struct ElasticsearchIndex {
     pub(crate) client: Elasticsearch,
     pub(crate) aliases: Aliases,
+    /// The data stream of transitions.
+    pub(crate) stream: String,
     pub(crate) options: ElasticsearchOptions,
 }
 
@@ -40,8 +42,9 @@ impl ElasticsearchIndex {
     /// [`SearchError::Unfit`] if the options can't be used.
     pub fn new(options: ElasticsearchOptions) -> Result<Self, SearchError> {
         let aliases = options.aliases()?;
+        let stream = options.stream();
         let client = options.client()?;
-        Ok(Self { client, aliases, options })
+        Ok(Self { client, aliases, stream, options })
     }
 }
 
@@ -101,12 +104,13 @@ impl Buckets {
 #[async_trait]
 impl SearchIndex for ElasticsearchIndex {
     async fn prepare(&self) -> Result<(), SearchError> {
-        prepare::prepare(&self.client, &self.aliases).await
+        prepare::prepare(&self.client, &self.aliases).await?;
+        transitions::prepare_stream(&self.client, &self.stream).await
     }
 
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {
         let target = Target::Alias(&self.aliases.write);
-        bulk::upsert(&self.client, target, documents, self.options.bulk_bytes_max).await
+        bulk::write(&self.client, target, documents, self.options.bulk_bytes_max).await
     }
 
     async fn search(

@@ -1,4 +1,5 @@
-//! The search index on Elasticsearch: one document an order, written under the order's version.
+//! The search index on Elasticsearch: one document an order, written under the order's version; beside it a data stream of
+//! their transitions.
 //!
 //! It owns the templates, the indices behind the aliases and the bulk requests. It never retries (its callers do; a read
 //! that met an index on its way out asks once more), never deletes a document, and never lets Elasticsearch guess a field.
@@ -12,6 +13,7 @@ mod index;
 mod options;
 mod prepare;
 mod schema;
+mod transitions;
 
 pub use index::ElasticsearchIndex;
 pub use options::ElasticsearchOptions;

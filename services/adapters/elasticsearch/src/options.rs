@@ -17,7 +17,8 @@ use crate::aliases::Aliases;
 pub struct ElasticsearchOptions {
     /// `http://host:port` or `https://…`, with `user:password@` for basic authentication.
     pub url: String,
-    /// Put before the aliases `orders` and `orders-write` and the names of their templates and indices.
+    /// Put before the aliases `orders` and `orders-write`, the data stream `order-transitions`, and the names of their
+    /// templates and indices.
     pub index_prefix: String,
     /// An encoded API key, instead of a user in the URL.
     pub api_key: Option<String>,
@@ -66,6 +67,11 @@ impl ElasticsearchOptions {
             )));
         }
         Ok(Aliases::new(alias))
+    }
+
+    /// The data stream of transitions. Its prefix is checked with the aliases.
+    pub(crate) fn stream(&self) -> String {
+        format!("{}order-transitions", self.index_prefix)
     }
 
     /// A client that connects when it is first used.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Prepares what is behind the aliases. Several programs may do so at the same time.
 pub(crate) async fn prepare(client: &Elasticsearch, aliases: &Aliases) -> Result<(), SearchError> {
-    let schema = Schema::embedded()?;
+    let schema = Schema::orders()?;
     put_templates(client, &aliases.read, &schema).await?;
     let (read, write) = match aliases.in_use(client).await? {
         InUse { read: Some(read), write: Some(write) } => (read, write),
@@ -131,31 +131,49 @@ struct Mapped {
     mappings: Mappings,
 }
 
-/// Adds the fields that an index of an older version lacks, and makes sure that it has them all.
+/// Adds the fields that an index of an older version lacks, or those of a data stream, and makes sure that all have them.
 pub(crate) async fn check(
     client: &Elasticsearch,
     index: &str,
     schema: &Schema,
 ) -> Result<(), SearchError> {
-    let lacks = match mappings(client, index).await?.fit(&schema.mappings)? {
-        Fit::Fits => return Ok(()),
-        Fit::Lacks(fields) => fields.join(", "),
-    };
+    let lacks = lacking(client, index, schema).await?;
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let lacks = lacks.join(", ");
     let names = [index];
     let name = IndicesPutMappingParts::Index(&names);
     let body = mapping_update(schema);
     answer(client.indices().put_mapping(name).body(body).send()).await?.success()?;
     tracing::info!(index, fields = lacks, "added fields to the search index");
-    match mappings(client, index).await?.fit(&schema.mappings)? {
-        Fit::Fits => Ok(()),
-        Fit::Lacks(fields) => {
-            let fields = fields.join(", ");
-            Err(SearchError::Unfit(format!("index {index} did not take the fields {fields}")))
-        }
+    let lacks = lacking(client, index, schema).await?;
+    if lacks.is_empty() {
+        return Ok(());
     }
+    let lacks = lacks.join(", ");
+    Err(SearchError::Unfit(format!("index {index} did not take the fields {lacks}")))
 }
 
-async fn mappings(client: &Elasticsearch, index: &str) -> Result<Mappings, SearchError> {
+/// The fields that an index lacks, or any of those of a data stream.
+async fn lacking(
+    client: &Elasticsearch,
+    index: &str,
+    schema: &Schema,
+) -> Result<Vec<String>, SearchError> {
+    let mut lacks = Vec::new();
+    for found in mappings(client, index).await? {
+        match found.fit(&schema.mappings)? {
+            Fit::Fits => {}
+            Fit::Lacks(fields) => lacks.extend(fields),
+        }
+    }
+    lacks.sort_unstable();
+    lacks.dedup();
+    Ok(lacks)
+}
+
+async fn mappings(client: &Elasticsearch, index: &str) -> Result<Vec<Mappings>, SearchError> {
     let names = [index];
     let name = IndicesGetMappingParts::Index(&names);
     let found = answer(client.indices().get_mapping(name).send()).await?;
@@ -163,9 +181,9 @@ async fn mappings(client: &Elasticsearch, index: &str) -> Result<Mappings, Searc
         // It was there a moment ago: another one has taken its place.
         return Err(SearchError::Unavailable(format!("index {index} has just been removed")));
     }
-    let mut found: BTreeMap<String, Mapped> = found.read()?;
-    match found.remove(index) {
-        Some(found) => Ok(found.mappings),
-        None => Err(SearchError::Unfit(format!("index {index} has no mapping"))),
+    let found: BTreeMap<String, Mapped> = found.read()?;
+    if found.is_empty() {
+        return Err(SearchError::Unfit(format!("index {index} has no mapping")));
     }
+    Ok(found.into_values().map(|found| found.mappings).collect())
 }

@@ -8,6 +8,19 @@ use serde_json::{Map, Value, json};
 
 const MAPPINGS: &str = include_str!("../../../../infra/elasticsearch/orders-mappings.json");
 const SETTINGS: &str = include_str!("../../../../infra/elasticsearch/orders-settings.json");
+const STREAM_MAPPINGS: &str =
+    include_str!("../../../../infra/elasticsearch/order-transitions-mappings.json");
+const STREAM_SETTINGS: &str =
+    include_str!("../../../../infra/elasticsearch/order-transitions-settings.json");
+
+/// What a template makes.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Indices that give way to each other behind aliases.
+    Generations,
+    /// A data stream and its backing indices.
+    Stream,
+}
 
 /// The templates of this program, to be put under one set of names.
 pub(crate) struct Schema {
@@ -16,6 +29,7 @@ pub(crate) struct Schema {
     pub(crate) mappings_template: Value,
     pub(crate) settings_template: Value,
     pub(crate) mappings: Mappings,
+    kind: Kind,
 }
 
 /// The part of a mapping that is compared.
@@ -45,34 +59,55 @@ pub(crate) enum Fit {
 }
 
 impl Schema {
+    /// Of the documents of orders.
+    pub(crate) fn orders() -> Result<Self, SearchError> {
+        Self::embedded(Kind::Generations, MAPPINGS, SETTINGS)
+    }
+
+    /// Of the stream of transitions.
+    pub(crate) fn transitions() -> Result<Self, SearchError> {
+        Self::embedded(Kind::Stream, STREAM_MAPPINGS, STREAM_SETTINGS)
+    }
+
     /// Reads the embedded files.
-    pub(crate) fn embedded() -> Result<Self, SearchError> {
+    fn embedded(kind: Kind, mappings: &str, settings: &str) -> Result<Self, SearchError> {
         let damaged = |error: serde_json::Error| {
             SearchError::Unfit(format!("the embedded templates are damaged: {error}"))
         };
-        let mappings_template: Value = serde_json::from_str(MAPPINGS).map_err(damaged)?;
-        let settings_template = serde_json::from_str(SETTINGS).map_err(damaged)?;
+        let mappings_template: Value = serde_json::from_str(mappings).map_err(damaged)?;
+        let settings_template = serde_json::from_str(settings).map_err(damaged)?;
         let mappings = mappings_template.pointer("/template/mappings").cloned();
         let mappings: Mappings =
             serde_json::from_value(mappings.unwrap_or_default()).map_err(damaged)?;
         let version = mappings.meta.version;
-        Ok(Self { version, mappings_template, settings_template, mappings })
+        Ok(Self { version, mappings_template, settings_template, mappings, kind })
     }
 
-    /// The index template that binds the component templates to the indices behind `alias`. `…@custom` comes last and
-    /// need not exist: it is the operator's.
-    pub(crate) fn index_template(&self, alias: &str) -> Value {
-        let [settings, mappings, custom] = component_names(alias);
-        json!({
-            "version": self.version,
-            "_meta": { "description": "Indices of the order ledger" },
-            "index_patterns": [format!("{alias}-g*")],
-            "priority": 500,
-            // Whoever writes to an index that was removed meanwhile must not bring it up again, empty.
-            "allow_auto_create": false,
-            "composed_of": [settings, mappings, custom],
-            "ignore_missing_component_templates": [custom],
-        })
+    /// The index template that binds the component templates to the indices behind the alias, or to the stream, of this
+    /// name. `…@custom` comes last and need not exist: it is the operator's.
+    pub(crate) fn index_template(&self, name: &str) -> Value {
+        let [settings, mappings, custom] = component_names(name);
+        match self.kind {
+            Kind::Generations => json!({
+                "version": self.version,
+                "_meta": { "description": "Indices of the order ledger" },
+                "index_patterns": [format!("{name}-g*")],
+                "priority": 500,
+                // Whoever writes to an index that was removed meanwhile must not bring it up again, empty.
+                "allow_auto_create": false,
+                "composed_of": [settings, mappings, custom],
+                "ignore_missing_component_templates": [custom],
+            }),
+            Kind::Stream => json!({
+                "version": self.version,
+                "_meta": { "description": "The transitions of the order ledger" },
+                "index_patterns": [name],
+                "priority": 500,
+                "data_stream": {},
+                "composed_of": [settings, mappings, custom],
+                "ignore_missing_component_templates": [custom],
+            }),
+        }
     }
 }
 
@@ -150,13 +185,14 @@ fn field_types(properties: &Map<String, Value>) -> BTreeMap<String, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use ports::OrderDocument;
+    use events::State;
+    use ports::{OrderDocument, TraceFields};
     use testkit::sample;
 
     use super::*;
 
     fn schema() -> Schema {
-        Schema::embedded().unwrap()
+        Schema::orders().unwrap()
     }
 
     fn changed(change: impl FnOnce(&mut Mappings)) -> Mappings {
@@ -167,10 +203,11 @@ mod tests {
 
     #[test]
     fn both_files_are_of_one_version() {
-        let schema = schema();
-        assert_eq!(schema.mappings_template["version"], schema.version);
-        assert_eq!(schema.settings_template["version"], schema.version);
-        assert!(schema.version > 0);
+        for schema in [schema(), Schema::transitions().unwrap()] {
+            assert_eq!(schema.mappings_template["version"], schema.version);
+            assert_eq!(schema.settings_template["version"], schema.version);
+            assert!(schema.version > 0);
+        }
     }
 
     /// With `dynamic: strict`, a document with a field too many would be refused.
@@ -179,9 +216,22 @@ mod tests {
         let order = sample::order_id(1);
         let mut document = OrderDocument::from(&sample::folded(&sample::lifecycle(order)));
         document.cancel_reason = Some("so that no field is empty".to_owned());
+        document.seconds_in_state = State::ALL.map(|state| (state.name(), 0.0)).into();
+        check_fields(&schema(), &serde_json::to_value(document).unwrap());
+
+        let mut transition = sample::transitions(&sample::lifecycle(order)).remove(1);
+        transition.trace = Some(TraceFields { id: "0".repeat(32) });
+        transition.rejection = Some("StaleVersion");
+        transition.lag_seconds = Some(0.5);
+        transition.load_test_type = Some("soak".to_owned());
+        let schema = Schema::transitions().unwrap();
+        check_fields(&schema, &serde_json::to_value(transition).unwrap());
+    }
+
+    fn check_fields(schema: &Schema, document: &Value) {
         let mut written = BTreeSet::new();
-        paths("", &serde_json::to_value(document).unwrap(), &mut written);
-        let mut mapped = field_types(&schema().mappings.properties);
+        paths("", document, &mut written);
+        let mut mapped = field_types(&schema.mappings.properties);
         mapped.retain(|path, r#type| {
             let is_branch = matches!(r#type.as_str(), "object" | "nested");
             !is_branch && !path.ends_with(".text") && !path.ends_with(".keyword")

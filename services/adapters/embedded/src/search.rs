@@ -1,7 +1,8 @@
-//! The search index: documents as JSON, their words in FTS5.
+//! The search index: documents as JSON, their words in FTS5; beside it their transitions.
 
 mod find;
 mod generations;
+mod transitions;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -36,6 +37,10 @@ impl SqliteSearch {
             (
                 "an index beside the one in use",
                 include_str!("../../../../migrations/sqlite/0003_search_generations.sql"),
+            ),
+            (
+                "transitions",
+                include_str!("../../../../migrations/sqlite/0004_search_transitions.sql"),
             ),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await? })

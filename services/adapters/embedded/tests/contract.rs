@@ -36,3 +36,4 @@ contract::audits!(on_fresh_store);
 contract::generations!(on_fresh_store);
 contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);
+contract::transition_stream!(on_fresh_index);

@@ -60,3 +60,10 @@ async fn a_new_index_is_made_like_the_former() {
         assert_eq!(schema(&path).await, before);
     }
 }
+
+#[tokio::test]
+async fn customers_can_be_kept_as_hashes() {
+    let folder = TempDir::new().unwrap();
+    let index = SqliteSearch::open(&folder.path().join("search.db")).await.unwrap();
+    contract::search_index::hashed_customers_are_found_and_not_told(index).await;
+}

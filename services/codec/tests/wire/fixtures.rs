@@ -3,7 +3,8 @@
 //!
 //! An old file is never changed: logs out there hold what it holds. A new way of encoding gets a new file. Those in
 //! `before-chains` are from before snapshots had the head of a hash chain: their events and state changes are read as
-//! ever, but their snapshots are to be folded anew.
+//! ever, but their snapshots are to be folded anew. Those in `before-times` are from before orders knew how long they were
+//! in each state: they are read as ever, and say nothing of it.
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +13,10 @@ use std::{
 };
 
 use codec::{
-    decode_event, decode_snapshot, decode_state_change, encode_event, encode_snapshot,
+    StateChange, decode_event, decode_snapshot, decode_state_change, encode_event, encode_snapshot,
     encode_state_change,
 };
-use events::{Digest, Event, EventKind, Order, fold};
+use events::{Digest, Event, EventKind, Order, TimeSpent, fold};
 use testkit::sample::{changes, folded};
 
 use crate::{hex, stories::stories};
@@ -61,9 +62,14 @@ fn before_chains() -> Vec<(String, Fixture)> {
     in_folder(&folder().join("before-chains"))
 }
 
+/// The files from before orders knew how long they were in each state.
+fn before_times() -> Vec<(String, Fixture)> {
+    in_folder(&folder().join("before-times"))
+}
+
 /// Every file there is, whichever version of the program wrote it.
 fn all() -> Vec<(String, Fixture)> {
-    in_folder(&folder()).into_iter().chain(before_chains()).collect()
+    in_folder(&folder()).into_iter().chain(before_times()).chain(before_chains()).collect()
 }
 
 fn in_folder(folder: &Path) -> Vec<(String, Fixture)> {
@@ -118,24 +124,38 @@ fn what_was_written_once_is_folded_for_ever() {
         let events = fixture.decoded();
         let order = events.iter().fold(None, |order, event| fold(order, event).order).unwrap();
         assert_eq!(decode_snapshot(&fixture.snapshot).expect(HELP), order, "{name}: {HELP}");
-        check_changes(&name, &fixture, |head| head);
+        check_changes(&name, &fixture, |change| change);
+    }
+    for (name, fixture) in before_times() {
+        let order = Order { spent: TimeSpent::default(), ..folded(&fixture.decoded()) };
+        assert_eq!(decode_snapshot(&fixture.snapshot).expect(HELP), order, "{name}: {HELP}");
+        check_changes(&name, &fixture, without_times);
     }
     for (name, fixture) in before_chains() {
         assert!(decode_snapshot(&fixture.snapshot).is_err(), "{name}: its order has no head");
-        check_changes(&name, &fixture, |_| Digest::ZERO);
+        check_changes(&name, &fixture, |change| {
+            let change = without_times(change);
+            let order = Order { head: Digest::ZERO, ..change.order };
+            StateChange { order, ..change }
+        });
     }
 }
 
-/// The state changes are those of the events, but for the head that they tell.
-fn check_changes(name: &str, fixture: &Fixture, told: impl Fn(Digest) -> Digest) {
+fn without_times(change: StateChange) -> StateChange {
+    let order = Order { spent: TimeSpent::default(), ..change.order };
+    StateChange { order, from_entered_at: None, ..change }
+}
+
+/// The state changes are those of the events, as far as they were told at that time.
+fn check_changes(name: &str, fixture: &Fixture, told: impl Fn(StateChange) -> StateChange) {
     let expected = changes(&fixture.decoded());
     assert_eq!(fixture.changes.len(), expected.len(), "{name}: {HELP}");
     for (bytes, expected) in fixture.changes.iter().zip(expected) {
         let change = decode_state_change(bytes).expect(HELP);
         // What was recorded stays in the store.
-        let (recorded, head) = (Vec::new(), told(expected.order.head));
-        let order = Order { recorded, head, ..expected.order };
-        assert_eq!(change, codec::StateChange { order, ..expected }, "{name}: {HELP}");
+        let order = Order { recorded: Vec::new(), ..expected.order };
+        let expected = told(StateChange { order, ..expected });
+        assert_eq!(change, expected, "{name}: {HELP}");
     }
 }
 

@@ -7,7 +7,7 @@ use codec::{StateChange, StateChangeOutcome};
 use events::{
     Currency, Customer, Digest, Email, Event, EventBody, EventId, EventKind, Fingerprint, Labels,
     Line, LineProgress, Locale, MinorUnits, Money, Order, OrderDetails, OrderId, Parcel, Payment,
-    Pieces, Recorded, Rejection, State, Text, Version,
+    Pieces, Recorded, Rejection, State, Text, TimeSpent, Version,
 };
 use ports::{Offset, Partition, Position};
 use proptest::{
@@ -150,11 +150,18 @@ pub(crate) fn order() -> impl Strategy<Value = Order> {
                 anomalies,
                 placed_at,
                 entered_at,
+                spent: spent(u64::from(anomalies)),
                 updated_at,
                 head: Digest::of(id.as_bytes()),
                 recorded,
             }
         })
+}
+
+/// Some states, with less and less time in each.
+fn spent(seed: u64) -> TimeSpent {
+    let step = usize::try_from(seed % 4 + 1).unwrap();
+    TimeSpent::new(State::ALL.into_iter().step_by(step).zip((0..seed).rev()))
 }
 
 /// Every line in another stage.
@@ -190,12 +197,14 @@ pub(crate) fn state_change() -> impl Strategy<Value = StateChange> {
         offset: Offset(offset),
     });
     let kind = select(EventKind::ALL.to_vec());
-    (uuid(), kind, outcome, "\\PC{0,12}", instant(), position, order()).prop_map(
-        |(id, kind, outcome, actor, occurred_at, position, order)| StateChange {
+    let times = (option::of(instant()), instant());
+    (uuid(), kind, outcome, "\\PC{0,12}", times, position, order()).prop_map(
+        |(id, kind, outcome, actor, (from_entered_at, occurred_at), position, order)| StateChange {
             event_id: EventId::new(id),
             kind,
             outcome,
             actor,
+            from_entered_at,
             occurred_at,
             position,
             // A state change does not carry what was recorded.

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use events::{EventBody, Order, State};
-use ports::{Found, OrderDocument, OrderHit, SearchIndex, SearchQuery};
+use ports::{
+    Concealing, CustomerKey, Customers, Found, OrderDocument, OrderHit, SearchIndex, SearchQuery,
+};
 use testkit::sample::{at, details_with, email, event, folded, order_id, placed_with, text};
 
 use super::upsert;
@@ -191,4 +193,27 @@ pub async fn a_hit_shows_the_order(index: &dyn SearchIndex) {
     };
     assert_eq!(found.hits, [expected]);
     assert_eq!(found.by_state, [(State::Cancelled, 1)]);
+}
+
+/// For an adapter's own test, as the index must be its own: customers of `index` are then kept as hashes.
+pub async fn hashed_customers_are_found_and_not_told<I: SearchIndex>(index: I) {
+    let index = Concealing::new(index, Customers::Hashed(CustomerKey::new("a secret of the test")));
+    let document = OrderDocument::from(&order(1));
+    let plain = [document.clone(), OrderDocument::from(&order(2))];
+    upsert(&index, &plain).await;
+    let of = |email: &str| SearchQuery { customer_email: Some(email.to_owned()), ..all() };
+    assert_eq!(found(&index, &of("customer1@shop1.example")).await, [1]);
+    assert_eq!(found(&index, &of("CUSTOMER1@Shop1.example")).await, [1]);
+    assert_eq!(found(&index, &of("customer3@shop1.example")).await, [0; 0]);
+    for told in ["customer1", "shop1", "nombre1", "customer1@shop1.example"] {
+        assert_eq!(found(&index, &asking(told)).await, [0; 0], "{told}");
+    }
+    assert_eq!(found(&index, &asking("calle 100x gateway1")).await, [1]);
+
+    let kept = index.documents(&[order_id(1)]).await.unwrap().remove(&order_id(1)).unwrap();
+    let text = kept.to_string();
+    for told in ["customer1", "shop1", "ombre1", "José"] {
+        assert!(!text.contains(told), "{told} in {text}");
+    }
+    assert_eq!(kept, serde_json::to_value(index.as_kept(document)).unwrap());
 }

@@ -83,6 +83,21 @@ pub(crate) const KEYS: &[Key] = &[
             "The search index",
         ),
     ),
+    key(
+        "search_customer",
+        "plain",
+        "plain, hashed or masked",
+        "How the search index keeps e-mail addresses and names of customers; another way takes a new index",
+    ),
+    secret(
+        Secrecy::Secret,
+        key(
+            "search_customer_key",
+            "",
+            "16 characters or more, if search_customer is hashed",
+            "What customers are hashed with: the same in every process",
+        ),
+    ),
     secret(
         Secrecy::UserInfo,
         key(

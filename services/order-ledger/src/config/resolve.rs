@@ -9,6 +9,7 @@ use std::{
 };
 
 use events::Currency;
+use ports::{CustomerKey, Customers};
 
 use super::{
     Config, Elasticsearch, Fulfilment, KEYS, Kafka, Key, LogFormat, LogLocation, MailLocation,
@@ -113,6 +114,7 @@ impl Resolved {
             log: self.parse("log", LogLocation::parse)?,
             state: self.parse("state", StateLocation::parse)?,
             search: self.parse("search", SearchLocation::parse)?,
+            search_customers: self.search_customers()?,
             mail: self.parse("mail", MailLocation::parse)?,
             roles: self.parse("roles", roles)?,
             grpc_addr: self.parse("grpc_addr", |text| text.parse().ok())?,
@@ -156,6 +158,25 @@ impl Resolved {
                 cancel_unpaid_after: self.parse("fulfilment.cancel_unpaid_after", after)?,
             },
         })
+    }
+
+    /// How the search index keeps customers. The key says nothing unless they are hashed, and must then be one.
+    fn search_customers(&self) -> Result<Customers, ConfigError> {
+        const KEY_CHARS_MIN: usize = 16;
+        let hashed = |text: &str| {
+            let is_long = text.chars().count() >= KEY_CHARS_MIN;
+            is_long.then(|| Customers::Hashed(CustomerKey::new(text)))
+        };
+        let plain_or_masked = self.parse("search_customer", |text| match text {
+            "plain" => Some(Some(Customers::Plain)),
+            "masked" => Some(Some(Customers::Masked)),
+            "hashed" => Some(None),
+            _ => None,
+        })?;
+        match plain_or_masked {
+            Some(customers) => Ok(customers),
+            None => self.parse("search_customer_key", hashed),
+        }
     }
 
     fn text(&self, name: &str) -> &str {

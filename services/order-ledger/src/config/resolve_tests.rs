@@ -90,3 +90,19 @@ fn durations_have_units() {
         assert_eq!(after(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn a_key_is_asked_for_if_customers_are_hashed_alone() {
+    let customers = |pairs: &[(&str, &str)]| {
+        resolve(pairs, &[], "").unwrap().config().map(|config| config.search_customers)
+    };
+    assert_eq!(customers(&[]).unwrap(), Customers::Plain);
+    assert_eq!(customers(&[("search_customer", "masked")]).unwrap(), Customers::Masked);
+    let hashed = ("search_customer", "hashed");
+    let key = ("search_customer_key", "sixteen letters!");
+    let expected = Customers::Hashed(CustomerKey::new("sixteen letters!"));
+    assert_eq!(customers(&[hashed, key]).unwrap(), expected);
+    let error = customers(&[hashed, ("search_customer_key", "s3cret")]).unwrap_err().to_string();
+    assert!(error.contains("16 characters or more") && !error.contains("s3cret"), "{error}");
+    customers(&[hashed]).unwrap_err();
+}

@@ -152,8 +152,11 @@ fn told(replayed: &Replayed) -> String {
     let Replayed { generation, verified, live, offsets, search } = replayed;
     let at = offsets_text(offsets);
     let mut lines: Vec<_> = verified.iter().map(verify::summary).collect();
-    if let Some(Reindexed { documents, refused, refusals }) = search {
+    if let Some(Reindexed { documents, transitions, refused, refusals }) = search {
         lines.push(format!("{documents} documents in the new search index, {refused} refused"));
+        if *transitions > 0 {
+            lines.push(format!("{transitions} transitions that their stream lacked"));
+        }
         for RefusedDocument { order_id, why } in refusals {
             lines.push(format!("order {order_id} can't be found: {why}"));
         }
@@ -177,6 +180,7 @@ fn as_json(replayed: &Replayed) -> Value {
     let search = search.as_ref().map(|search| {
         json!({
             "documents": search.documents,
+            "transitions": search.transitions,
             "refused": search.refused,
             "refusals": search.refusals.iter().map(refusal).collect::<Vec<_>>(),
         })

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use events::{OrderId, State};
-use ports::OrderDocument;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 use testkit::wait_for;
 use uuid::Uuid;
 
 use crate::{
+    found,
     installation::Installation,
     oracle::{Oracle, fold_topic},
     process::PATIENCE,
@@ -50,19 +50,23 @@ pub(crate) async fn settle_and_compare(
 pub(crate) async fn compare(installation: &Installation, oracle: &Oracle, mails: Mails) {
     snapshots(installation, oracle).await;
     history(installation, oracle).await;
-    documents(installation, oracle).await;
+    found::documents(installation, oracle).await;
+    found::transitions(installation, oracle).await;
+    found::times(installation, oracle).await;
     mailed(installation, oracle, mails).await;
 }
 
 /// Whether store and index have come as far as the log.
 pub(crate) async fn caught_up(installation: &Installation, oracle: &Oracle) -> bool {
     let versions = stored_versions(installation).await;
-    let indexed = indexed(installation).await;
-    oracle.orders.iter().all(|(id, expected)| {
-        let version = expected.order.version.get();
-        versions.get(id) == Some(&version)
-            && indexed.get(id).is_some_and(|(found, _)| *found == version)
-    })
+    let indexed = found::indexed(installation).await;
+    let appended = found::appended(installation).await.len();
+    appended == oracle.changes().count()
+        && oracle.orders.iter().all(|(id, expected)| {
+            let version = expected.order.version.get();
+            versions.get(id) == Some(&version)
+                && indexed.get(id).is_some_and(|(found, _)| *found == version)
+        })
 }
 
 async fn stored_versions(installation: &Installation) -> BTreeMap<OrderId, u64> {
@@ -130,42 +134,6 @@ async fn history(installation: &Installation, oracle: &Oracle) {
             })
             .collect();
         assert_eq!(stored[id], expected, "history of {id}");
-    }
-}
-
-/// Version and source of every document, through Elasticsearch's own API.
-async fn indexed(installation: &Installation) -> BTreeMap<OrderId, (u64, Value)> {
-    let url = format!("{}/{}", installation.elasticsearch, installation.index());
-    let http = reqwest::Client::new();
-    let mut documents = BTreeMap::new();
-    let mut after = Value::Null;
-    if http.post(format!("{url}/_refresh")).send().await.unwrap().status() == 404 {
-        return documents;
-    }
-    loop {
-        let mut query = json!({"size": 500, "version": true, "sort": [{"order_id": "asc"}]});
-        if !after.is_null() {
-            query["search_after"] = after;
-        }
-        let answer = http.post(format!("{url}/_search")).json(&query).send().await.unwrap();
-        let found: Value = answer.error_for_status().unwrap().json().await.unwrap();
-        let hits = found["hits"]["hits"].as_array().unwrap();
-        let Some(last) = hits.last() else { return documents };
-        after = last["sort"].clone();
-        for hit in hits {
-            let id = hit["_id"].as_str().unwrap().parse().unwrap();
-            documents.insert(id, (hit["_version"].as_u64().unwrap(), hit["_source"].clone()));
-        }
-    }
-}
-
-async fn documents(installation: &Installation, oracle: &Oracle) {
-    let indexed = indexed(installation).await;
-    assert_eq!(indexed.len(), oracle.orders.len(), "documents in Elasticsearch");
-    for (id, (version, source)) in indexed {
-        let order = &oracle.orders[&id].order;
-        assert_eq!(version, order.version.get(), "{id}");
-        assert_eq!(source, json!(OrderDocument::from(order)), "{id}");
     }
 }
 

@@ -71,6 +71,10 @@ impl Installation {
         format!("{}-orders", self.name)
     }
 
+    pub(crate) fn stream(&self) -> String {
+        format!("{}-order-transitions", self.name)
+    }
+
     /// A mail address that only this test's orders have.
     pub(crate) fn address(&self, customer: usize) -> String {
         address_of(&self.name, customer)
@@ -129,6 +133,9 @@ impl Installation {
             let index = format!("{}/{index}", self.elasticsearch);
             http.delete(index).send().await.unwrap().error_for_status().unwrap();
         }
+        // Not every test makes one.
+        let stream = format!("{}/_data_stream/{}", self.elasticsearch, self.stream());
+        http.delete(stream).send().await.unwrap();
         crate::oracle::delete_topics(&self).await;
     }
 }

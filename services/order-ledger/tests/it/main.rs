@@ -22,6 +22,7 @@ mod drain;
 mod embedded;
 mod fake_watch;
 mod folder;
+mod found;
 mod installation;
 mod kill;
 mod load;

@@ -107,6 +107,7 @@ impl Oracle {
             None => (None, position, Vec::new(), Vec::new()),
         };
         let version_before = before.as_ref().map_or(0, |order| order.version.get());
+        let from_entered_at = before.as_ref().map(|order| order.entered_at);
         let folded = fold(before, &event);
         let (name, outcome) = match folded.outcome {
             Outcome::Applied { from, .. } => {
@@ -125,6 +126,7 @@ impl Oracle {
                 kind: event.body.kind(),
                 outcome,
                 actor: event.actor.as_ref().map_or_else(String::new, ToString::to_string),
+                from_entered_at,
                 occurred_at: event.occurred_at,
                 position,
                 order: order.clone(),

@@ -48,6 +48,7 @@ impl Expected {
             self.row(record, event, before.as_ref(), HistoryOutcome::Parked { state });
             return;
         }
+        let from_entered_at = before.as_ref().map(|order| order.entered_at);
         let folded = fold(before, event);
         let version = folded.order.as_ref().map(|order| order.version);
         let recorded = version != version_before;
@@ -69,6 +70,7 @@ impl Expected {
             kind: event.body.kind(),
             outcome,
             actor: event.actor.as_ref().map(ToString::to_string).unwrap_or_default(),
+            from_entered_at,
             occurred_at: event.occurred_at,
             position: record.position,
             order: order.clone(),

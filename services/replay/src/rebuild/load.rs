@@ -257,7 +257,7 @@ impl Loader {
             held.as_ref().map_or((false, false, record.position), |held| {
                 (held.stored, held.moved, held.position)
             });
-        let Step { order, row } = projection::step(held.map(|held| held.order), record, event);
+        let Step { order, row, .. } = projection::step(held.map(|held| held.order), record, event);
         if let Some(order) = order {
             let is_recorded = row.outcome.is_recorded();
             let position = if is_recorded { row.position } else { at };

@@ -1,4 +1,5 @@
-//! A new search index, filled from a store: every snapshot, then what moved since, until next to nothing does.
+//! A new search index, filled from a store: every snapshot, then what moved since, until next to nothing does. The stream of
+//! transitions is not built anew: what it lacks of the same orders is appended.
 //!
 //! Each document carries its order's version, so the order of requests does not matter and nothing is harmed by being
 //! written twice. Memory is bounded by the requests under way. A document that the index refuses does not hold up the
@@ -9,19 +10,21 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use events::OrderId;
 use ports::{
     Consumer, DeadLetters, IndexOutcome, LetterFilter, LetterStatus, NewIndex, Offset,
-    OrderDocument, OrderStore, Partition, SearchError, SearchGenerations, StoreError,
-    StoredSnapshot, retry_until_ok,
+    OrderDocument, OrderStore, Partition, SearchError, StoreError, StoredSnapshot,
+    TransitionStream, retry_until_ok,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ReplayError,
+    Parts, ReplayError,
     catch_up::{behind, decode},
     steer::{Phase, Steering},
+    transitions,
 };
 
 /// Requests under way at the same time.
@@ -36,7 +39,9 @@ const TRIES_MAX: u32 = 60;
 pub struct Reindexed {
     /// Documents that it took, or had in that version already; one of an order that moved meanwhile counts each time.
     pub documents: u64,
-    /// Documents that it can't take: their orders are not found.
+    /// Transitions that the stream lacked, and took.
+    pub transitions: u64,
+    /// Documents that it can't take: their orders are not found; and transitions that the stream can't take.
     pub refused: u64,
     /// The first of these.
     pub refusals: Vec<RefusedDocument>,
@@ -66,6 +71,9 @@ pub(super) struct State<'a> {
 /// An index on its way to being as its store is.
 pub(super) struct Filling {
     index: Arc<dyn NewIndex>,
+    stream: Arc<dyn TransitionStream>,
+    /// When it began: transitions that are made of the history say so.
+    now: DateTime<Utc>,
     /// It is as new as the store was there, or newer.
     followed: BTreeMap<Partition, Offset>,
     /// Orders that may move without a record above: someone decides on a dead letter below.
@@ -76,16 +84,15 @@ pub(super) struct Filling {
 
 impl Filling {
     /// Makes an empty index. What moves from here on will be followed.
-    pub(super) async fn begin(
-        search: &dyn SearchGenerations,
-        from: State<'_>,
-    ) -> Result<Self, ReplayError> {
+    pub(super) async fn begin(parts: &Parts, from: State<'_>) -> Result<Self, ReplayError> {
         // The progress first: a letter that comes after it parks an order that has a record above.
         let progress = from.orders.progress(&[]).await?;
         let parked = parked(from.dead_letters).await?;
-        let index = patiently("create an index", || search.create()).await?;
+        let index = patiently("create an index", || parts.search.create()).await?;
         Ok(Self {
             index: index.into(),
+            stream: Arc::clone(&parts.transitions),
+            now: parts.clock.now(),
             followed: progress.iter().map(|at| (at.partition, at.next)).collect(),
             parked,
             writing: JoinSet::new(),
@@ -108,7 +115,7 @@ impl Filling {
             let page = from.orders.scan(after, DOCUMENTS).await?;
             let (Some(last), count) = (page.last(), page.len()) else { break };
             after = Some(last.order_id);
-            self.write(page).await?;
+            self.write(from.orders, page).await?;
             steering.counted(count).await?;
         }
         self.settle().await
@@ -172,15 +179,31 @@ impl Filling {
         orders: &[OrderId],
     ) -> Result<(), ReplayError> {
         let snapshots = store.load(orders).await?;
-        if snapshots.is_empty() { Ok(()) } else { self.write(snapshots).await }
+        if snapshots.is_empty() { Ok(()) } else { self.write(store, snapshots).await }
     }
 
-    /// Begins to write, once there is room for another request.
-    async fn write(&mut self, snapshots: Vec<StoredSnapshot>) -> Result<(), ReplayError> {
+    /// Begins to write documents, and the transitions of the same orders.
+    async fn write(
+        &mut self,
+        store: &dyn OrderStore,
+        snapshots: Vec<StoredSnapshot>,
+    ) -> Result<(), ReplayError> {
+        let orders: Vec<_> = snapshots.iter().map(|stored| stored.order_id).collect();
+        self.room().await?;
+        self.writing.spawn(write(Arc::clone(&self.index), snapshots));
+        for orders in orders.chunks(transitions::ORDERS) {
+            let transitions = transitions::of_orders(store, orders, self.now).await?;
+            self.room().await?;
+            self.writing.spawn(transitions::append(Arc::clone(&self.stream), transitions));
+        }
+        Ok(())
+    }
+
+    /// Waits until another request can be under way.
+    async fn room(&mut self) -> Result<(), ReplayError> {
         while self.writing.len() >= IN_FLIGHT {
             self.join_one().await?;
         }
-        self.writing.spawn(write(Arc::clone(&self.index), snapshots));
         Ok(())
     }
 
@@ -199,9 +222,10 @@ impl Filling {
 
     async fn join_one(&mut self) -> Result<(), ReplayError> {
         let Some(written) = self.writing.join_next().await else { return Ok(()) };
-        let Reindexed { documents, refused, refusals } = written??;
+        let Reindexed { documents, transitions, refused, refusals } = written??;
         let done = &mut self.done;
         done.documents += documents;
+        done.transitions += transitions;
         done.refused += refused;
         let room = Reindexed::REFUSALS_MAX.saturating_sub(done.refusals.len());
         for refusal in refusals.into_iter().take(room) {
@@ -252,7 +276,7 @@ async fn parked(letters: &dyn DeadLetters) -> Result<BTreeSet<OrderId>, StoreErr
 }
 
 /// Asks an index again as long as it is away or too busy, within reason.
-async fn patiently<T, F, Fut>(what: &'static str, mut ask: F) -> Result<T, SearchError>
+pub(super) async fn patiently<T, F, Fut>(what: &'static str, mut ask: F) -> Result<T, SearchError>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, SearchError>>,

@@ -84,7 +84,7 @@ pub(super) async fn fill(
     from: State<'_>,
     steering: &Steering,
 ) -> Result<Filling, ReplayError> {
-    let mut filling = Filling::begin(parts.search.as_ref(), from).await?;
+    let mut filling = Filling::begin(parts, from).await?;
     match filling.fill(from, steering).await {
         Ok(()) => Ok(filling),
         Err(error) => {

@@ -92,7 +92,7 @@ fn fields(stored: &[u8], expected: &Order) -> Vec<(&'static str, String, String)
             };
         }
         compare!(id version state details captured refunded parcel progress cancel_reason anomalies);
-        compare!(placed_at entered_at updated_at head recorded);
+        compare!(placed_at entered_at spent updated_at head recorded);
     }
     if fields.is_empty() {
         fields.push(("snapshot", bytes(stored), bytes(&encoded)));

@@ -43,7 +43,8 @@ impl PartitionCheck<'_> {
             let documents = index.documents(page).await?;
             for id in page {
                 let Some(held) = self.orders.get(*id) else { continue };
-                let expected = serde_json::to_value(OrderDocument::from(&held.order));
+                let expected =
+                    serde_json::to_value(index.as_kept(OrderDocument::from(&held.order)));
                 let expected = expected.unwrap_or(Value::Null);
                 let differing = differing(documents.get(id), &expected);
                 if !differing.is_empty() {

@@ -13,11 +13,12 @@ use std::{
 use events::OrderId;
 use futures::future::FutureExt as _;
 use ports::{
-    DeadLetters as _, Generations as _, LetterFilter, LetterStatus, OrderStore, SearchIndex as _,
-    Stage, Wanted,
+    Clock as _, DeadLetters as _, Generations as _, LetterFilter, LetterStatus, OrderStore,
+    SearchIndex as _, Stage, TransitionStream as _, Wanted,
 };
 use replay::{Only, Parts, Phase, Plan, ReplayError, Report, Source, Watch, replay};
-use testkit::{sample, wait_for};
+use serde_json::json;
+use testkit::{TestClock, sample, wait_for};
 
 use crate::{
     hooked::{Call, Hook, HookedGenerations, When},
@@ -94,6 +95,27 @@ async fn the_index_may_be_replayed_alone() {
     assert_eq!(done.offsets.iter().map(|at| at.offset.0).sum::<i64>(), lives(1..50).len() as i64);
     assert_eq!(stages(&world).await, before);
     assert_eq!((world.good().await.documents, indexed(&world).await), (49, 49));
+}
+
+/// All of them at first; then those that were lost, and those alone.
+#[tokio::test]
+async fn a_replay_appends_the_transitions_that_are_missing() {
+    let world = World::folded(&lives(1..250)).await;
+    for (plan, missing) in [(ALL, 249 * 6), (SEARCH, 249 * 4), (SEARCH, 0)] {
+        let done = replayed(&world, &plan).await.unwrap().search.unwrap();
+        assert_eq!((done.transitions, done.refused), (missing, 0));
+        for n in [1, 2, 249] {
+            let mut expected = sample::transitions(&sample::lifecycle(sample::order_id(n)));
+            for transition in &mut expected {
+                transition.event.created = TestClock::default().now();
+            }
+            let kept = world.index.transitions(sample::order_id(n)).await.unwrap();
+            assert_eq!(json!(kept), json!(expected));
+        }
+        if plan.only.is_none() {
+            world.sql_in("search.db", "DELETE FROM transitions WHERE version > 2").await;
+        }
+    }
 }
 
 /// And may be left as it is.

@@ -29,6 +29,7 @@ pub(crate) fn parts(world: &World) -> Parts {
         dead_letters: world.store.clone(),
         generations: world.store.clone(),
         search: world.index.clone(),
+        transitions: world.index.clone(),
         clock: Arc::new(TestClock::default()),
     }
 }

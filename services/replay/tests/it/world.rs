@@ -121,6 +121,7 @@ impl World {
         let parts = search::Parts {
             log: self.log.clone(),
             index: self.index.clone(),
+            transitions: self.index.clone(),
             dead_letters: self.store.clone(),
             clock: Arc::new(TestClock::default()),
             health: Health::default().reporter("search"),

@@ -16,6 +16,7 @@ pub(crate) struct Fresh {
     pub(crate) index: ElasticsearchIndex,
     pub(crate) options: ElasticsearchOptions,
     pub(crate) alias: String,
+    pub(crate) stream: String,
     client: Elasticsearch,
 }
 
@@ -26,9 +27,10 @@ impl Fresh {
         let client = Elasticsearch::new(Transport::single_node(&url).unwrap());
         let index_prefix = format!("{}-", testkit::servers::unique("test"));
         let alias = format!("{index_prefix}orders");
+        let stream = format!("{index_prefix}order-transitions");
         let options = ElasticsearchOptions { url, index_prefix, ..ElasticsearchOptions::default() };
         let index = ElasticsearchIndex::new(options.clone()).unwrap();
-        Self { index, options, alias, client }
+        Self { index, options, alias, stream, client }
     }
 
     pub(crate) async fn prepared() -> Self {
@@ -72,6 +74,16 @@ impl Fresh {
     pub(crate) async fn remove(self) {
         for n in 1..=GENERATIONS_MAX {
             self.ask(Method::Delete, &format!("{{}}-g{n}?ignore_unavailable=true"), None).await;
+        }
+        // Not every test has a stream.
+        self.ask(Method::Delete, &format!("_data_stream/{}", self.stream), None).await;
+        for name in [
+            "_index_template/*",
+            "_component_template/*-settings",
+            "_component_template/*-mappings",
+            "_component_template/*@custom",
+        ] {
+            self.ask(Method::Delete, &name.replace('*', &self.stream), None).await;
         }
         for path in [
             "_index_template/{}",

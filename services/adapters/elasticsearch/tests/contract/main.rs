@@ -5,6 +5,7 @@
 mod fresh;
 mod prepare;
 mod search;
+mod transitions;
 mod upsert;
 
 use adapter_elasticsearch::ElasticsearchIndex;
@@ -20,3 +21,4 @@ async fn on_fresh_index(case: impl AsyncFnOnce(&ElasticsearchIndex)) {
 
 contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);
+contract::transition_stream!(on_fresh_index);

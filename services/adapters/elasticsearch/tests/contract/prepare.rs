@@ -33,7 +33,7 @@ async fn many_processes_may_prepare_a_server_that_has_nothing() {
     let index = format!("{}-g1", fresh.alias);
     assert_eq!(fresh.aliases().await, fresh.both_on(&index));
     let mapped = fresh.get("{}/_mapping").await;
-    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 3 }));
+    assert_eq!(mapped[&index]["mappings"]["_meta"], json!({ "version": 4 }));
     assert_eq!(mapped[&index]["mappings"]["dynamic"], "strict");
     let mapped = &mapped[&index]["mappings"]["properties"];
     assert_eq!(*mapped, embedded_mappings()["properties"]);
@@ -70,7 +70,7 @@ async fn templates_of_an_older_program_are_replaced() {
     fresh.put("_index_template/{}", older).await;
     fresh.index.prepare().await.unwrap();
     let found = fresh.get("_index_template/{}").await;
-    assert_eq!(found["index_templates"][0]["index_template"]["version"], 3);
+    assert_eq!(found["index_templates"][0]["index_template"]["version"], 4);
     fresh.remove().await;
 }
 

@@ -1,5 +1,6 @@
 //! The mapping from a searcher's side: what people look for is found, by whatever they remember of it.
 
+use adapter_elasticsearch::ElasticsearchIndex;
 use elasticsearch::http::Method;
 use ports::{OrderDocument, SearchIndex as _};
 use serde_json::{Value, json};
@@ -55,5 +56,13 @@ async fn orders_are_found_by_what_people_remember() {
         expected.sort();
         assert_eq!(ids, expected, "{query}");
     }
+    fresh.remove().await;
+}
+
+#[tokio::test]
+async fn customers_can_be_kept_as_hashes() {
+    let fresh = Fresh::prepared().await;
+    let index = ElasticsearchIndex::new(fresh.options.clone()).unwrap();
+    contract::search_index::hashed_customers_are_found_and_not_told(index).await;
     fresh.remove().await;
 }

@@ -1,0 +1,7 @@
+//! The search projector from end to end on embedded parts.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod bench;
+mod indexing;
+mod transitions;
