@@ -17,6 +17,7 @@ mod roles;
 mod serve;
 mod signals;
 mod table;
+mod telemetry;
 mod transfer;
 mod verify;
 

@@ -24,6 +24,7 @@ mod fake_watch;
 mod folder;
 mod installation;
 mod kill;
+mod metrics;
 mod oracle;
 mod order_bulk;
 mod order_failures;

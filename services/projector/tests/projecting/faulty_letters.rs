@@ -73,4 +73,8 @@ impl DeadLetters for FaultyLetters {
     async fn count(&self) -> Result<u64, StoreError> {
         self.plan.call(away, self.inner.count()).await
     }
+
+    async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError> {
+        self.plan.call(away, self.inner.unsettled()).await
+    }
 }
