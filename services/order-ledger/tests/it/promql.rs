@@ -123,7 +123,8 @@ impl Query {
         }
         let part = |suffix| metric.strip_suffix(suffix).filter(|name| known.contains_key(*name));
         let whole = ["_bucket", "_sum", "_count"].into_iter().find_map(part);
-        let described = known.get(whole.unwrap_or(metric)).ok_or(format!("unknown: {metric}"))?;
+        let described = known.get(whole.unwrap_or(metric));
+        let described = described.ok_or_else(|| format!("unknown: {metric}"))?;
         self.labels.extend(described.labels.iter().cloned());
         if (described.kind == "histogram") != whole.is_some() {
             return Err(format!("{metric} has no such series"));
