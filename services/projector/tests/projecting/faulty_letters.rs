@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use events::OrderId;
 use ports::{
-    DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus, Offset,
-    Partition, StoreError,
+    Consumer, DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus,
+    Offset, Partition, StoreError,
 };
 
 use crate::faults::Plan;
