@@ -78,6 +78,11 @@ pub async fn letters_are_kept_once(store: &dyn DeadLetters) {
     assert_eq!(store.count().await.unwrap(), 3);
     store.keep(&[letter(Consumer::Mailer, 3)]).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 4);
+    let mut unsettled = store.unsettled().await.unwrap();
+    unsettled.sort_unstable_by_key(|(consumer, _)| consumer.name());
+    assert_eq!(unsettled, [(Consumer::Mailer, 1), (Consumer::Search, 3)]);
+    store.decide(letter(Consumer::Mailer, 3).key(), LetterStatus::Discarded).await.unwrap();
+    assert_eq!(store.unsettled().await.unwrap(), [(Consumer::Search, 3)]);
 }
 
 /// No name is too much for the store.

@@ -58,6 +58,7 @@ pub async fn due_deliveries_are_claimed_those_due_longest_first(store: &dyn Deli
     assert_eq!(claim(store, 50, 1).await, [claimed(3, 1)]);
     assert_eq!(claim(store, 50, 10).await, [claimed(1, 1)]);
     assert_eq!(store.counts().await.unwrap(), (4, 0, 0));
+    assert_eq!(store.pending().await.unwrap(), 4);
 }
 
 /// A sender that died does not keep its mails for ever.
@@ -157,6 +158,7 @@ pub async fn a_late_word_does_not_undo_sent(store: &dyn DeliveryStore) {
     store.finish(at(2), &[(key(1), late)]).await.unwrap();
     assert_eq!(claim(store, 10, 10).await, []);
     assert_eq!(store.counts().await.unwrap(), (0, 1, 0));
+    assert_eq!(store.pending().await.unwrap(), 0);
 }
 
 /// Claimed ones are someone else's business.

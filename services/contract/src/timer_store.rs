@@ -63,11 +63,14 @@ pub async fn due_timers_are_claimed_those_due_longest_first(store: &dyn TimerSto
         replace(store, order, 1, &[timer]).await;
     }
     let [first, second, third, _] = timers;
+    let overdue = async |now| store.overdue(at(now)).await.unwrap();
+    assert_eq!((overdue(9).await, overdue(10).await, overdue(50).await), (0, 1, 3));
     assert_eq!(claim(store, 9, 10).await, []);
     assert_eq!(claim(store, 10, 10).await, [second]);
     assert_eq!(claim(store, 50, 1).await, [third]);
     assert_eq!(claim(store, 50, 10).await, [first]);
     assert_eq!(store.count().await.unwrap(), 4);
+    assert_eq!(overdue(50).await, 3, "a claim does not fire it");
 }
 
 /// A worker that died does not keep its timers for ever.

@@ -10,6 +10,7 @@ use std::{
 
 use consumer::{Alarm, Error, Retry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use metrics::Counter;
 use ports::{Clock, Delivery, DeliveryKey, DeliveryResult, DeliveryStore, MailError, Mailer};
 use tokio::time::{Instant, timeout};
 
@@ -44,6 +45,10 @@ enum Attempt {
 impl Sender {
     /// Sends until the process stops.
     pub(crate) async fn run(&self) -> Result<(), Error> {
+        // There from the start: a counter that begins with its first failure has not risen when an alert looks.
+        for outcome in ["sent", "put_off", "failed"] {
+            mails(outcome).increment(0);
+        }
         self.reach_server().await?;
         while !self.retry.is_stopping() {
             let Some(claimed) = self.claim().await? else { break };
@@ -134,7 +139,7 @@ impl Sender {
         };
         let began = Instant::now();
         let sent = timeout(self.settings.send_timeout, self.mailer.send(&mail)).await;
-        metrics::histogram!("order_ledger_mail_send_seconds").record(began.elapsed());
+        metrics::histogram!("order_ledger_mail_send_duration_seconds").record(began.elapsed());
         match sent {
             Ok(Ok(())) => Attempt::Sent,
             Ok(Err(error @ MailError::Transient(_))) => Attempt::PutOff(error.to_string()),
@@ -166,13 +171,17 @@ impl Sender {
                 ("failed", DeliveryResult::Failed { error })
             }
         };
-        metrics::counter!("order_ledger_mails_total", "outcome" => outcome).increment(1);
+        mails(outcome).increment(1);
         result
     }
 
     fn in_flight_max(&self) -> usize {
         self.settings.in_flight_max.max(1)
     }
+}
+
+fn mails(outcome: &'static str) -> Counter {
+    metrics::counter!("order_ledger_mails_total", "outcome" => outcome)
 }
 
 /// A second, doubling, at most a quarter of an hour; each wait between half of that and all of it.

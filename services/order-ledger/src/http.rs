@@ -2,33 +2,37 @@
 
 use std::fmt::Write as _;
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
-use metrics_exporter_prometheus::PrometheusHandle;
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use ports::Health;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-#[derive(Clone)]
-struct Shared {
-    health: Health,
-    metrics: PrometheusHandle,
-}
+use crate::telemetry::Scrape;
+
+/// What Prometheus' text format is called.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    health: Health,
-    metrics: PrometheusHandle,
+    scrape: Scrape,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = Router::new()
         .route(
             "/metrics",
-            get(|State(shared): State<Shared>| async move { shared.metrics.render() }),
+            get(|State(scrape): State<Scrape>| async move {
+                ([(CONTENT_TYPE, TEXT_FORMAT)], scrape.render())
+            }),
         )
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|State(shared): State<Shared>| async move { ready(&shared.health) }))
-        .with_state(Shared { health, metrics });
+        .route("/readyz", get(|State(scrape): State<Scrape>| async move { ready(&scrape.health) }))
+        .with_state(scrape);
     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 

@@ -19,6 +19,7 @@ mod roles;
 mod serve;
 mod signals;
 mod table;
+mod telemetry;
 mod transfer;
 mod verify;
 

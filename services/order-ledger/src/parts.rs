@@ -15,7 +15,7 @@ use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
     AuditStore, Clock, Concealing, DeadLetters, DeliveryStore, EventLog, Generations, IdSource,
-    Mailer, OrderStore, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
+    Mailer, OrderStore, Pooled, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
     TransitionStream,
 };
 
@@ -44,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) audits: Arc<dyn AuditStore>,
     pub(crate) generations: Arc<dyn Generations>,
+    pub(crate) connections: Arc<dyn Pooled>,
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) search_generations: Arc<dyn SearchGenerations>,
     pub(crate) transitions: Arc<dyn TransitionStream>,
@@ -103,6 +104,7 @@ impl Parts {
             dead_letters: stores.dead_letters,
             audits: stores.audits,
             generations: stores.generations,
+            connections: stores.connections,
             search,
             search_generations,
             transitions,
@@ -199,7 +201,7 @@ fn open_mailer(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Mailer
     })
 }
 
-/// One database behind six ports.
+/// One database behind seven ports.
 struct Stores {
     orders: Arc<dyn OrderStore>,
     deliveries: Arc<dyn DeliveryStore>,
@@ -207,6 +209,7 @@ struct Stores {
     dead_letters: Arc<dyn DeadLetters>,
     audits: Arc<dyn AuditStore>,
     generations: Arc<dyn Generations>,
+    connections: Arc<dyn Pooled>,
 }
 
 impl Stores {
@@ -234,6 +237,7 @@ impl Stores {
             + DeadLetters
             + AuditStore
             + Generations
+            + Pooled
             + 'static,
     {
         let store = Arc::new(store);
@@ -243,7 +247,8 @@ impl Stores {
             timers: Arc::<S>::clone(&store),
             dead_letters: Arc::<S>::clone(&store),
             audits: Arc::<S>::clone(&store),
-            generations: store,
+            generations: Arc::<S>::clone(&store),
+            connections: store,
         }
     }
 }
@@ -346,11 +351,15 @@ fn must_be_there(config: &Config) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn lock(config: &Config) -> Result<Option<Arc<DataDirLock>>, OpenError> {
-    let embedded = matches!(config.log, LogLocation::Sqlite(_))
+/// Whether anything that can't be lost is kept in the data folder.
+pub(crate) const fn is_embedded(config: &Config) -> bool {
+    matches!(config.log, LogLocation::Sqlite(_))
         || matches!(config.state, StateLocation::Sqlite(_))
-        || matches!(config.search, SearchLocation::Sqlite(_));
-    if !embedded {
+        || matches!(config.search, SearchLocation::Sqlite(_))
+}
+
+fn lock(config: &Config) -> Result<Option<Arc<DataDirLock>>, OpenError> {
+    if !is_embedded(config) {
         return Ok(None);
     }
     DataDir::lock(&config.data).map(|lock| Some(Arc::new(lock))).map_err(failed("data folder"))

@@ -1,8 +1,8 @@
 //! `order-ledger serve`: plays the configured roles in one process until it is told to stop.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use ports::Health;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, Role},
     http,
-    parts::{OpenError, Parts},
+    parts::{self, OpenError, Parts},
     prepare::{self, PrepareError, Ready, Wanted},
     roles::{self, Given, RoleRun},
+    telemetry::{self, Measuring, Scrape},
 };
 
 /// Why the process had to end.
@@ -57,7 +58,7 @@ pub(crate) async fn start(
     replay_if_needed: bool,
     stop: CancellationToken,
 ) -> Result<Running, ServeError> {
-    let metrics = install_metrics()?;
+    let metrics = telemetry::install()?;
     let parts = Parts::open(config).await?;
     let health = Health::default();
     // Before anyone can ask: a role that is not known yet must not look as if it served.
@@ -68,12 +69,17 @@ pub(crate) async fn start(
 
     let http = bind(config.http_addr, "http-addr").await?;
     tracing::info!(address = %http.local_addr().unwrap_or(config.http_addr), "HTTP listens");
-    let (http_health, http_metrics, http_stop) = (health.clone(), metrics.clone(), stop.clone());
-    tasks.spawn(async move {
-        let served = http::serve(http, http_health, http_metrics, http_stop).await;
-        served.map_err(roles::ended("HTTP"))
-    });
+    let scrape = Scrape {
+        recorded: metrics.clone(),
+        health: health.clone(),
+        store: Arc::clone(&parts.connections),
+        data: parts::is_embedded(config).then(|| config.data.clone()),
+    };
+    let served = http::serve(http, scrape, stop.clone());
+    tasks.spawn(async move { served.await.map_err(roles::ended("HTTP")) });
     tasks.spawn(tidy_metrics(metrics, stop.clone()));
+    let measuring = Measuring::new(parts.clone(), config.roles.clone());
+    tasks.spawn(measure_when_ready(measuring, ready.clone(), stop.clone()));
     let search = config.roles.contains(&Role::Search);
     let wanted = Wanted { state: true, search, replay_if_needed };
     let (prepare_parts, prepare_stop) = (parts.clone(), stop.clone());
@@ -144,19 +150,21 @@ async fn when_ready(
     run.await
 }
 
-async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, flag, source })
+/// There is nothing to measure in a store that is not there yet.
+async fn measure_when_ready(
+    measuring: Measuring,
+    mut ready: watch::Receiver<Ready>,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let prepared = stop.run_until_cancelled(ready.wait_for(|ready| ready.state)).await;
+    if prepared.is_some_and(|prepared| prepared.is_ok()) {
+        measuring.run(stop).await;
+    }
+    Ok(())
 }
 
-fn install_metrics() -> Result<PrometheusHandle, ServeError> {
-    // Seconds from a millisecond to a minute, and batch sizes in powers of four.
-    const SECONDS: &[f64] =
-        &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
-    const RECORDS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
-    Ok(PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS)?
-        .install_recorder()?)
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, flag, source })
 }
 
 async fn tidy_metrics(

@@ -230,4 +230,8 @@ pub trait DeadLetters: Send + Sync {
 
     /// How many there are, of every consumer, discarded ones included.
     async fn count(&self) -> Result<u64, StoreError>;
+
+    /// How many of each consumer wait for a decision, or for what was decided to be carried out. Consumers without any
+    /// may be left out.
+    async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError>;
 }

@@ -88,4 +88,7 @@ pub trait DeliveryStore: Send + Sync {
 
     /// How many deliveries are pending (claimed or not), sent, failed.
     async fn counts(&self) -> Result<(u64, u64, u64), StoreError>;
+
+    /// How many are pending, claimed or not: asked often, of a table that keeps every mail that was ever sent.
+    async fn pending(&self) -> Result<u64, StoreError>;
 }

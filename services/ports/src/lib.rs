@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod connections;
 mod dead_letter;
 mod delivery;
 mod generation;
@@ -22,6 +23,7 @@ mod words;
 
 pub use audit::{Audit, AuditStore};
 pub use clock::{Clock, IdSource};
+pub use connections::{Connections, Pooled};
 pub use dead_letter::{
     Consumer, DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus,
 };

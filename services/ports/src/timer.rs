@@ -96,4 +96,7 @@ pub trait TimerStore: Send + Sync {
 
     /// How many timers are set.
     async fn count(&self) -> Result<u64, StoreError>;
+
+    /// How many timers are due at `now`, claimed or not.
+    async fn overdue(&self, now: DateTime<Utc>) -> Result<u64, StoreError>;
 }

@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Works until `stop`; joins the group anew whenever another projector turned out to own a partition.
 pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
+    // There from the start: an alert must see the first one rise from 0.
+    metrics::counter!("order_ledger_anomalies_total").increment(0);
     let patience = Patience { health: parts.health.clone(), stop: stop.clone() };
     while !stop.is_cancelled() {
         let partitions = patience
@@ -187,9 +189,9 @@ impl Worker {
         }
         count(&commit, anomalies);
         if let Some(appended_at) = newest {
-            let lag = self.parts.clock.now() - appended_at;
-            metrics::histogram!("order_ledger_projector_lag_seconds")
-                .record(lag.to_std().unwrap_or_default().as_secs_f64());
+            let delay = self.parts.clock.now() - appended_at;
+            metrics::histogram!("order_ledger_projector_delay_seconds")
+                .record(delay.to_std().unwrap_or_default().as_secs_f64());
         }
         let next = commit.partitions.iter();
         Some(next.map(|s| Position { partition: s.partition, offset: s.next }).collect())

@@ -4,7 +4,9 @@ use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use events::Digest;
-use ports::{CommitError, LogError, Offset, Partition, Position, SearchError, StoreError};
+use ports::{
+    CommitError, Connections, LogError, Offset, Partition, Position, SearchError, StoreError,
+};
 use sqlx::{
     Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -71,6 +73,19 @@ impl Database {
     /// A transaction that may write, rolled back unless it is committed.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The writer's and the readers' connections together; the driver does not tell who waits for one.
+    pub(crate) fn connections(&self) -> Connections {
+        let mut all = Connections::default();
+        for pool in [&self.writer, &self.readers] {
+            let open = pool.size();
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(open);
+            all.idle += idle;
+            all.in_use += open - idle;
+            all.max += pool.options().get_max_connections();
+        }
+        all
     }
 }
 

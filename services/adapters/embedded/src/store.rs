@@ -13,6 +13,7 @@ mod timers;
 
 use std::path::{Path, PathBuf};
 
+use ports::{Connections, Pooled};
 use sqlx::{Sqlite, Transaction};
 
 use crate::database::{Database, Error, OpenError};
@@ -49,5 +50,11 @@ impl SqliteStore {
     /// A transaction that may write, rolled back unless it is committed.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Error> {
         Ok(self.database.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+impl Pooled for SqliteStore {
+    fn connections(&self) -> Connections {
+        self.database.connections()
     }
 }

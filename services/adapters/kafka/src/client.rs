@@ -49,6 +49,8 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) {
 pub(crate) fn measure_queue(statistics: &Statistics) {
     metrics::gauge!("order_ledger_log_queue_records").set(statistics.msg_cnt as f64);
     metrics::gauge!("order_ledger_log_queue_bytes").set(statistics.msg_size as f64);
+    metrics::gauge!("order_ledger_log_queue_max_records").set(statistics.msg_max as f64);
+    metrics::gauge!("order_ledger_log_queue_max_bytes").set(statistics.msg_size_max as f64);
 }
 
 /// How many records each partition that this member reads holds beyond what it took.

@@ -130,6 +130,22 @@ impl DeadLetters for PostgresStore {
         };
         Ok(self.run(count).await?)
     }
+
+    async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError> {
+        let count = async |connection: &mut PgConnection| {
+            let counts: Vec<(String, i64)> = sqlx::query_as(
+                "SELECT consumer, count(*) FROM dead_letters WHERE status <> 'discarded' GROUP BY consumer",
+            )
+            .fetch_all(connection)
+            .await?;
+            let count = |(consumer, count): (String, i64)| {
+                let consumer = columns::named("consumer", &consumer, Consumer::from_name)?;
+                Ok((consumer, columns::unsigned(count)?))
+            };
+            counts.into_iter().map(count).collect()
+        };
+        Ok(self.run::<_, Error>(count).await?)
+    }
 }
 
 /// A statement on one letter: the parameters `$1` to `$4` say which.

@@ -64,6 +64,15 @@ impl DeliveryStore for PostgresStore {
         };
         Ok(self.run::<_, Error>(counts).await?)
     }
+
+    async fn pending(&self) -> Result<u64, StoreError> {
+        let count = async |connection: &mut PgConnection| {
+            let count =
+                sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE status = 'pending'");
+            columns::unsigned(count.fetch_one(connection).await?)
+        };
+        Ok(self.run(count).await?)
+    }
 }
 
 /// In the order of the keys, so that two who add the same never wait for each other in a circle.

@@ -1,7 +1,15 @@
 //! One operation on one connection: taken from the pool, given a limit, and never reused if it was left in the middle.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use ports::{Connections, Pooled};
 use sqlx::{
     PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgArguments, query::Query,
 };
@@ -24,6 +32,8 @@ pub struct PostgresStore {
     pub(crate) schema: String,
     address: String,
     options: PostgresOptions,
+    /// Operations that wait for a connection.
+    waiting: Arc<AtomicU32>,
 }
 
 /// Shows no credentials.
@@ -45,7 +55,8 @@ impl PostgresStore {
     pub fn new(options: PostgresOptions) -> Result<Self, OptionsError> {
         let Connecting { connect, pool, address } = Connecting::try_from(&options)?;
         let schema = options.schema.clone();
-        Ok(Self { pool: pool.connect_lazy_with(connect), schema, address, options })
+        let pool = pool.connect_lazy_with(connect);
+        Ok(Self { pool, schema, address, options, waiting: Arc::default() })
     }
 
     /// The options of a store in the same database and another schema.
@@ -83,10 +94,40 @@ impl PostgresStore {
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        let _waiting = Waiting::begin(&self.waiting);
         self.pool.acquire().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => Error::NoConnection { address: self.address.clone() },
             other => Error::Sql(other),
         })
+    }
+}
+
+impl Pooled for PostgresStore {
+    fn connections(&self) -> Connections {
+        let open = self.pool.size();
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX).min(open);
+        Connections {
+            in_use: open - idle,
+            idle,
+            waiting: Some(self.waiting.load(Ordering::Relaxed)),
+            max: self.pool.options().get_max_connections(),
+        }
+    }
+}
+
+/// One that waits for a connection, until it has one, is told that there is none, or goes away.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

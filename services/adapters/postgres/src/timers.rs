@@ -62,6 +62,14 @@ impl TimerStore for PostgresStore {
         };
         Ok(self.run(count).await?)
     }
+
+    async fn overdue(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let count = async |connection: &mut PgConnection| {
+            let count = sqlx::query_scalar("SELECT count(*) FROM timers WHERE due_at <= $1");
+            columns::unsigned(count.bind(now).fetch_one(connection).await?)
+        };
+        Ok(self.run(count).await?)
+    }
 }
 
 async fn replace(connection: &mut PgConnection, newest: &Newest<'_>) -> Result<(), Error> {

@@ -165,4 +165,8 @@ impl TimerStore for SilentAfterFiring {
     async fn count(&self) -> Result<u64, StoreError> {
         TimerStore::count(self.0.as_ref()).await
     }
+
+    async fn overdue(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.0.overdue(now).await
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use events::OrderId;
 use ports::{
-    DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus, Offset,
-    Partition, StoreError,
+    Consumer, DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus,
+    Offset, Partition, StoreError,
 };
 
 use crate::faults::Plan;
@@ -72,5 +72,9 @@ impl DeadLetters for FaultyLetters {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.plan.call(away, self.inner.count()).await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError> {
+        self.plan.call(away, self.inner.unsettled()).await
     }
 }

@@ -149,6 +149,20 @@ impl DeadLetters for SqliteStore {
         let count: i64 = count.fetch_one(&self.database.readers).await.map_err(Error::from)?;
         Ok(database::unsigned(count)?)
     }
+
+    async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError> {
+        let counts: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT consumer, count(*) FROM dead_letters WHERE status <> 'discarded' GROUP BY consumer",
+        )
+        .fetch_all(&self.database.readers)
+        .await
+        .map_err(Error::from)?;
+        let count = |(consumer, count): (String, i64)| {
+            let consumer = database::named("consumer", &consumer, Consumer::from_name)?;
+            Ok((consumer, database::unsigned(count)?))
+        };
+        Ok(counts.into_iter().map(count).collect::<Result<_, Error>>()?)
+    }
 }
 
 /// A statement on one letter: the parameters `$1` to `$4` say which.

@@ -66,6 +66,12 @@ impl DeliveryStore for SqliteStore {
         let [pending, sent, failed] = [pending, sent, failed].map(database::unsigned);
         Ok((pending?, sent?, failed?))
     }
+
+    async fn pending(&self) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM deliveries WHERE status = 'pending'");
+        let count = count.fetch_one(&self.database.readers).await.map_err(Error::from)?;
+        Ok(database::unsigned(count)?)
+    }
 }
 
 async fn add(connection: &mut SqliteConnection, deliveries: &[NewDelivery]) -> Result<(), Error> {

@@ -61,6 +61,12 @@ impl TimerStore for SqliteStore {
         let count: i64 = count.fetch_one(&self.database.readers).await.map_err(Error::from)?;
         Ok(database::unsigned(count)?)
     }
+
+    async fn overdue(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM timers WHERE due_at <= $1");
+        let count = count.bind(database::micros(now)).fetch_one(&self.database.readers);
+        Ok(database::unsigned(count.await.map_err(Error::from)?)?)
+    }
 }
 
 async fn replace(

@@ -1,0 +1,187 @@
+//! `infra/prometheus`, `infra/grafana` and `infra/compose.yaml` fit each other, the metrics and the app. None of them is
+//! run here.
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::Value;
+
+use crate::{
+    metrics::{described, root},
+    promql,
+};
+
+/// A file of `infra`.
+fn text(file: &str) -> String {
+    fs::read_to_string(root().join("infra").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+fn yaml(file: &str) -> Value {
+    serde_yaml_ng::from_str(&text(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("{value} is a list"))
+}
+
+fn string(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is a text"))
+}
+
+/// What stands between double braces.
+fn templates(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
+}
+
+#[test]
+fn alerts_ask_what_the_metrics_can_answer() {
+    let known = described();
+    let alerts = yaml("prometheus/alerts.yml");
+    let rules: Vec<_> =
+        items(&alerts["groups"]).iter().flat_map(|group| items(&group["rules"])).collect();
+    let mut names = BTreeSet::new();
+    let mut metrics = BTreeSet::new();
+    for rule in rules {
+        let name = string(&rule["alert"]);
+        assert!(names.insert(name), "{name} is there twice");
+        let query = promql::read(string(&rule["expr"]), &known);
+        let query = query.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        let severity = string(&rule["labels"]["severity"]);
+        assert!(matches!(severity, "critical" | "warning"), "{name}: {severity}");
+        let annotations = rule["annotations"].as_object().unwrap();
+        assert!(annotations.contains_key("summary"), "{name}");
+        for template in annotations.values().flat_map(|text| templates(string(text))) {
+            match template.strip_prefix("$labels.") {
+                Some(label) => assert!(query.labels.contains(label), "{name} has no {label}"),
+                None => assert!(template.starts_with("$value"), "{name}: {template}"),
+            }
+        }
+        metrics.extend(query.metrics);
+    }
+    for must in [
+        "order_ledger_unaccounted_records",
+        "order_ledger_unaudited_records",
+        "order_ledger_dead_letters_open",
+        "order_ledger_projector_lag_records",
+        "order_ledger_mails_total",
+        "order_ledger_role_ready",
+        "order_ledger_rpc_requests_total",
+        "order_ledger_log_queue_records",
+        "order_ledger_data_available_bytes",
+    ] {
+        assert!(metrics.contains(must), "nothing alarms on {must}");
+    }
+    let manual = fs::read_to_string(root().join("docs/operating.md")).unwrap();
+    for name in names {
+        assert!(manual.contains(&format!("`{name}`")), "operating.md says nothing about {name}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_what_the_metrics_can_answer() {
+    let known = described();
+    let dashboard: Value =
+        serde_json::from_str(&text("grafana/dashboards/order-ledger.json")).unwrap();
+    let sources = yaml("grafana/provisioning/datasources/prometheus.yml");
+    let source = &items(&sources["datasources"])[0]["uid"];
+    let mut ids = BTreeSet::new();
+    let mut rows = BTreeSet::new();
+    for panel in items(&dashboard["panels"]) {
+        let title = string(&panel["title"]);
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title} has another's id");
+        if panel["type"] == "row" {
+            rows.insert(title);
+            continue;
+        }
+        assert_eq!(&panel["datasource"]["uid"], source, "{title}");
+        for target in items(&panel["targets"]) {
+            let query = promql::read(string(&target["expr"]), &known);
+            let query = query.unwrap_or_else(|wrong| panic!("{title}: {wrong}"));
+            for label in templates(string(&target["legendFormat"])) {
+                assert!(query.labels.contains(label), "{title}: nothing has {label}");
+            }
+        }
+    }
+    for row in ["Order path", "Pipeline lag", "Projector", "Mail", "Timers", "Stores and processes"]
+    {
+        assert!(rows.contains(row), "{row}");
+    }
+}
+
+/// The ports of a service inside, each published on this machine's own address alone.
+fn ports(service: &Value) -> BTreeSet<String> {
+    let ports = items(&service["ports"]).iter().map(|port| {
+        let parts: Vec<_> = string(port).split(':').collect();
+        assert_eq!(parts[0], "127.0.0.1", "{port}");
+        parts[2].to_owned()
+    });
+    ports.collect()
+}
+
+#[test]
+fn compose_mounts_what_is_there_and_pins_and_checks_what_it_starts() {
+    let compose = yaml("compose.yaml");
+    let volumes = compose["volumes"].as_object().unwrap();
+    for (name, service) in compose["services"].as_object().unwrap() {
+        if let Some(image) = service["image"].as_str() {
+            let version =
+                image.rsplit_once(':').unwrap_or_else(|| panic!("{image} is not pinned")).1;
+            assert!(version.contains(|c: char| c.is_ascii_digit()), "{image}");
+            assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
+        } else {
+            let dockerfile =
+                text(string(&service["build"]["dockerfile"]).trim_start_matches("infra/"));
+            assert!(dockerfile.contains("HEALTHCHECK"), "{name} has no health check");
+        }
+        ports(service);
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            let from = string(mount).split(':').next().unwrap();
+            if from.starts_with('.') {
+                assert!(root().join("infra").join(from).exists(), "{name} mounts {from}");
+                assert!(string(mount).ends_with(":ro"), "{name} could write {from}");
+            } else {
+                assert!(volumes.contains_key(from), "{name} mounts {from}");
+            }
+        }
+        for needed in service["depends_on"].as_object().into_iter().flat_map(|all| all.keys()) {
+            assert!(compose["services"][needed].is_object(), "{name} needs {needed}");
+        }
+    }
+}
+
+#[test]
+fn prometheus_and_grafana_find_what_compose_starts() {
+    let compose = yaml("compose.yaml");
+    let services = &compose["services"];
+    let is_served = |address: &str| {
+        let (host, port) = address.split_once(':').unwrap();
+        assert!(ports(&services[host]).contains(port), "{host} does not listen on {port}");
+    };
+    let prometheus = yaml("prometheus/prometheus.yml");
+    let jobs = items(&prometheus["scrape_configs"]);
+    assert_eq!(jobs[0]["job_name"], "order-ledger", "the alerts name it");
+    for target in jobs.iter().flat_map(|job| items(&job["static_configs"])) {
+        items(&target["targets"]).iter().for_each(|target| is_served(string(target)));
+    }
+    // The app must listen where it is scraped, and not on its own loopback alone.
+    assert!(text("Dockerfile").contains("ORDER_LEDGER_HTTP_ADDR=0.0.0.0:9464"));
+
+    let mounted = |service: &str, path: &str| {
+        let mounts = items(&services[service]["volumes"]).iter();
+        let at = |mount: &Value| string(mount).split(':').nth(1).map(str::to_owned);
+        assert!(mounts.filter_map(at).any(|at| path.starts_with(&at)), "{service} lacks {path}");
+    };
+    mounted("prometheus", "/etc/prometheus/prometheus.yml");
+    for file in items(&prometheus["rule_files"]) {
+        mounted("prometheus", string(file));
+    }
+    let sources = yaml("grafana/provisioning/datasources/prometheus.yml");
+    is_served(string(&items(&sources["datasources"])[0]["url"]).strip_prefix("http://").unwrap());
+    let providers = yaml("grafana/provisioning/dashboards/order-ledger.yml");
+    let folder = string(&items(&providers["providers"])[0]["options"]["path"]);
+    mounted("grafana", folder);
+    mounted("grafana", "/etc/grafana/provisioning");
+    let home =
+        string(&services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]);
+    let home = home.strip_prefix(folder).unwrap().trim_start_matches('/');
+    assert!(root().join("infra/grafana/dashboards").join(home).is_file(), "{home}");
+}
