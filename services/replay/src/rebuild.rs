@@ -9,6 +9,7 @@
 //! in which order and why. A crash in between leaves a new generation whose index is yet to follow; [`finish_cut`] sees to it.
 
 mod catch_up;
+mod check;
 mod error;
 mod load;
 mod plan;
@@ -17,15 +18,7 @@ mod search;
 mod steer;
 mod transitions;
 
-use std::{
-    collections::HashSet,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use ports::{
     Clock, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations, LetterFilter,
@@ -35,8 +28,9 @@ use ports::{
 
 use self::{
     catch_up::{advance, behind},
+    check::check,
     reindex::{Filling, State},
-    steer::{EVERY, Steering},
+    steer::Steering,
 };
 pub use self::{
     error::ReplayError,
@@ -45,7 +39,7 @@ pub use self::{
     search::finish_cut,
     steer::{PartitionReport, Phase, Report, Watch},
 };
-use crate::{Compared, Ledger, Verification, VerifyError, VerifySettings, verify_with};
+use crate::Verification;
 
 /// What a replay works with.
 #[derive(Clone)]
@@ -347,55 +341,5 @@ async fn catch_up(
         if left.iter().map(|left| left.until - left.next).sum::<i64>() <= REST_MAX {
             return Ok(());
         }
-    }
-}
-
-/// Lets a verification run, tells how far it stands, and hears what is wanted of it: a pause is one because nothing else
-/// lets it go on.
-async fn steered(
-    verifying: impl Future<Output = Result<Verification, VerifyError>>,
-    stands: impl Fn() -> (u64, u64),
-    steering: &Steering,
-) -> Result<Verification, ReplayError> {
-    let mut verifying = pin!(verifying);
-    loop {
-        tokio::select! {
-            verified = &mut verifying => return Ok(verified?),
-            () = tokio::time::sleep(EVERY) => {
-                let (records, of) = stands();
-                steering.stands(records, of).await?;
-            }
-        }
-    }
-}
-
-/// Compares every row and snapshot with the log, folded once more.
-async fn check(
-    parts: &Parts,
-    generation: u32,
-    store: &dyn GenerationStore,
-    steering: &Steering,
-) -> Result<Verification, ReplayError> {
-    steering.counting(Phase::Verifying, None).await?;
-    let ledger = Ledger { log: parts.log.as_ref(), store, dead_letters: store, search: None };
-    let mut first = None;
-    let mut tell = |difference| {
-        first.get_or_insert(difference);
-    };
-    let (compared, of) = (AtomicU64::new(0), AtomicU64::new(0));
-    let progress = |now: Compared| {
-        compared.store(now.records, Ordering::Relaxed);
-        of.store(now.of, Ordering::Relaxed);
-    };
-    let settings = VerifySettings { progress: Some(&progress), ..VerifySettings::default() };
-    let stands = || (compared.load(Ordering::Relaxed), of.load(Ordering::Relaxed));
-    let verified = steered(verify_with(ledger, settings, &mut tell), stands, steering).await?;
-    match first {
-        None => Ok(verified),
-        Some(first) => Err(ReplayError::Differs {
-            generation,
-            differences: verified.differences,
-            first: Box::new(first),
-        }),
     }
 }

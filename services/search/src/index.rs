@@ -70,8 +70,12 @@ impl Indexing {
         let documents: Vec<_> =
             changes.iter().map(|changed| OrderDocument::from(&changed.change.order)).collect();
         let outcomes = self.index.upsert(&documents).await?;
-        let outcomes = changes.iter().copied().zip(outcomes);
-        Ok(refusals("order_ledger_search_documents_total", outcomes))
+        let Told { refusals, counts } = told(changes.iter().copied().zip(outcomes));
+        for (outcome, count) in counts {
+            metrics::counter!("order_ledger_search_documents_total", "outcome" => outcome)
+                .increment(count);
+        }
+        Ok(refusals)
     }
 
     async fn append(&self, changes: &[Changed]) -> Result<Vec<Refusal>, SearchError> {
@@ -81,15 +85,24 @@ impl Indexing {
             .map(|changed| codec::transition(&changed.change, Some(&changed.record), now))
             .collect();
         let outcomes = self.transitions.append(&transitions).await?;
-        Ok(refusals("order_ledger_search_transitions_total", changes.iter().zip(outcomes)))
+        let Told { refusals, counts } = told(changes.iter().zip(outcomes));
+        for (outcome, count) in counts {
+            metrics::counter!("order_ledger_search_transitions_total", "outcome" => outcome)
+                .increment(count);
+        }
+        Ok(refusals)
     }
 }
 
-/// Counts outcomes under the name of a metric; what was refused is given up.
-fn refusals<'a>(
-    metric: &'static str,
-    outcomes: impl Iterator<Item = (&'a Changed, IndexOutcome)>,
-) -> Vec<Refusal> {
+/// What became of a request.
+struct Told {
+    /// What is given up.
+    refusals: Vec<Refusal>,
+    /// How many had which outcome.
+    counts: [(&'static str, u64); 3],
+}
+
+fn told<'a>(outcomes: impl Iterator<Item = (&'a Changed, IndexOutcome)>) -> Told {
     let (mut indexed, mut stale) = (0, 0);
     let mut refusals = Vec::new();
     for (changed, outcome) in outcomes {
@@ -102,10 +115,8 @@ fn refusals<'a>(
         }
     }
     let refused = u64::try_from(refusals.len()).unwrap_or(u64::MAX);
-    for (outcome, count) in [("indexed", indexed), ("stale", stale), ("refused", refused)] {
-        metrics::counter!(metric, "outcome" => outcome).increment(count);
-    }
-    refusals
+    let counts = [("indexed", indexed), ("stale", stale), ("refused", refused)];
+    Told { refusals, counts }
 }
 
 /// A record becomes one dead letter, whoever refused what it tells.

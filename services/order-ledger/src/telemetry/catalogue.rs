@@ -224,6 +224,11 @@ pub(crate) const METRICS: &[Metric] = &[
         "Documents given to the search index: indexed, stale or refused",
     ),
     counter(
+        "order_ledger_search_transitions_total",
+        &["outcome"],
+        "Transitions given to their stream: indexed, stale (there already) or refused",
+    ),
+    counter(
         "order_ledger_mails_total",
         &["outcome"],
         "Tries to send a mail: sent, put_off or failed",
