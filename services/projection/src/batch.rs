@@ -9,17 +9,11 @@ use ports::{
     PartitionCommit, Position, Progress, SnapshotRow,
 };
 
-use crate::{Chain, Step, announcement, decode, parked, step};
+use crate::{Chain, Entry, Step, announcement, parked, step};
 
 /// Records on their way to a commit: each one decoded, or given up with its reason.
 pub struct Projection {
     entries: Vec<Entry>,
-}
-
-#[expect(clippy::large_enum_variant, reason = "nearly every one is an event")]
-enum Entry {
-    Event(LogRecord, Event),
-    Dead(Box<DeadLetter>),
 }
 
 /// What the store knows of the orders of a batch.
@@ -42,8 +36,7 @@ pub struct Projected {
 }
 
 impl Projection {
-    /// Decodes records of `orders.events`, which has `partitions` partitions. What can't be read becomes a dead letter
-    /// given up at `now`, never an error (promise 10); it parks no order if `discarded` says that someone decided so.
+    /// Reads each record as [`Entry::read`] does.
     #[must_use]
     pub fn decode(
         records: Vec<LogRecord>,
@@ -51,26 +44,14 @@ impl Projection {
         now: DateTime<Utc>,
         discarded: &HashSet<Position>,
     ) -> Self {
-        let entry = |record| match decode(record, partitions, now) {
-            Ok((record, event)) => Entry::Event(record, event),
-            Err(mut dead_letter) => {
-                if discarded.contains(&dead_letter.record.position) {
-                    dead_letter.status = LetterStatus::Discarded;
-                }
-                Entry::Dead(dead_letter)
-            }
-        };
+        let entry = |record| Entry::read(record, partitions, now, discarded);
         Self { entries: records.into_iter().map(entry).collect() }
     }
 
     /// The orders that the fold must know, each once.
     #[must_use]
     pub fn orders(&self) -> Vec<OrderId> {
-        let order = |entry: &Entry| match entry {
-            Entry::Event(_, event) => Some(event.order_id),
-            Entry::Dead(_) => None,
-        };
-        let mut orders: Vec<_> = self.entries.iter().filter_map(order).collect();
+        let mut orders: Vec<_> = self.entries.iter().filter_map(Entry::order_id).collect();
         orders.sort_unstable();
         orders.dedup();
         orders

@@ -5,12 +5,14 @@
 
 mod batch;
 mod chain;
+mod entry;
 mod read;
 mod refold;
 mod step;
 
 pub use batch::{Known, Projected, Projection};
 pub use chain::{Chain, RECORDS_PER_CHECKPOINT};
+pub use entry::Entry;
 pub use read::decode;
 pub use refold::{Decided, Refolded, Refolding, decided, refold};
 pub use step::{Step, announcement, change, parked, step};

@@ -12,10 +12,10 @@ use std::{
 use events::{Digest, Event, Order, OrderId, State, Version};
 use fastbloom::BloomFilter;
 use ports::{
-    Clock, Commit, DeadLetter, GenerationStore, LetterStatus, LogRecord, Offset, Partition,
-    PartitionCommit, Position, Reader, SnapshotRow, Topic,
+    Clock, Commit, GenerationStore, LetterStatus, LogRecord, Offset, Partition, PartitionCommit,
+    Position, Reader, SnapshotRow, Topic,
 };
-use projection::{Chain, Step};
+use projection::{Chain, Entry, Step};
 use tokio::task::JoinSet;
 
 use super::{
@@ -96,13 +96,6 @@ struct Held {
     stored: bool,
     /// It is not as its row says.
     moved: bool,
-}
-
-/// A record, read.
-#[expect(clippy::large_enum_variant, reason = "nearly every one is an event")]
-enum Entry {
-    Event(LogRecord, Event),
-    Dead(Box<DeadLetter>),
 }
 
 struct Loader {
@@ -195,25 +188,14 @@ impl Loader {
             }
             self.next = record.position.offset.next();
             self.rows.checkpoints.extend(self.chain.add(&record));
-            entries.push(match projection::decode(record, self.partitions, now) {
-                Ok((record, event)) => Entry::Event(record, event),
-                Err(mut letter) => {
-                    if self.discarded.contains(&letter.record.position) {
-                        letter.status = LetterStatus::Discarded;
-                    }
-                    Entry::Dead(letter)
-                }
-            });
+            entries.push(Entry::read(record, self.partitions, now, &self.discarded));
         }
         entries
     }
 
     /// Takes orders back that were let go of too early.
     async fn read_back(&mut self, entries: &[Entry]) -> Result<(), ReplayError> {
-        let ids = entries.iter().filter_map(|entry| match entry {
-            Entry::Event(_, event) => Some(event.order_id),
-            Entry::Dead(_) => None,
-        });
+        let ids = entries.iter().filter_map(Entry::order_id);
         let wanted: HashSet<_> = ids
             .filter(|id| {
                 !self.held.contains_key(id) && self.let_go.contains(id.as_uuid().as_bytes())
