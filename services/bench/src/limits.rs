@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use events::OrderId;
-use futures::StreamExt as _;
-use ports::Topic;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use ports::{OrderDocument, SearchIndex as _, Topic, TransitionDocument};
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
 };
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolCopyExt as _};
 use testkit::{sample, servers};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     Failure,
+    indexed::Request,
     setup::{Installation, pick, rate},
 };
 
@@ -201,6 +203,51 @@ pub(crate) async fn copied(installation: &Installation, generation: u32) -> Resu
     let elapsed = start.elapsed();
     sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {to} CASCADE"))).execute(&pool).await?;
     Ok(rate(usize::try_from(events)?, elapsed))
+}
+
+/// Requests under way, as many as the product has at most.
+const BULKS: usize = 8;
+
+/// Documents a second that Elasticsearch takes by `_bulk` alone, with external versions and the mappings of the product.
+pub(crate) async fn bulk(requests: Vec<Request>) -> Result<f64, Failure> {
+    let installation = Installation::new().await?;
+    installation.index()?.prepare().await?;
+    let (server, prefix) = (servers::elasticsearch(), installation.search_prefix());
+    let (mut documents, mut bodies) = (0, Vec::new());
+    for request in requests {
+        let (target, lines) = match request {
+            Request::Orders(orders) => ("orders-write", orders.iter().map(order_lines).collect()),
+            Request::Transitions(transitions) => {
+                ("order-transitions", transitions.iter().map(transition_lines).collect())
+            }
+        };
+        let lines: Vec<String> = lines;
+        documents += lines.len();
+        let url =
+            format!("{server}/{prefix}{target}/_bulk?filter_path=items.*.status,items.*.error");
+        bodies.push((url, lines.concat()));
+    }
+    let client = reqwest::Client::new();
+    let start = Instant::now();
+    let sent = bodies.into_iter().map(|(url, body)| {
+        let request = client.post(url).header("content-type", "application/x-ndjson").body(body);
+        async { request.send().await?.error_for_status()?.bytes().await }
+    });
+    stream::iter(sent).buffer_unordered(BULKS).try_collect::<Vec<_>>().await?;
+    let elapsed = start.elapsed();
+    installation.remove_search().await?;
+    installation.remove().await?;
+    Ok(rate(documents, elapsed))
+}
+
+fn order_lines(order: &OrderDocument) -> String {
+    let action = json!({ "index": {
+        "_id": order.order_id, "version": order.version, "version_type": "external" } });
+    format!("{action}\n{}\n", json!(order))
+}
+
+fn transition_lines(transition: &TransitionDocument) -> String {
+    format!("{}\n{}\n", json!({ "create": { "_id": transition.id() } }), json!(transition))
 }
 
 fn step_of(id: OrderId, step: u8) -> events::Event {

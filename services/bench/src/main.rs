@@ -4,13 +4,14 @@
 //! at the last column.
 
 mod folded;
+mod indexed;
 mod limits;
 mod placed;
 mod read;
 mod replayed;
 mod setup;
 
-use std::{error::Error, io::Write as _, time::Duration};
+use std::{error::Error, io::Write as _, num::NonZeroU32, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -34,9 +35,12 @@ struct Args {
     /// How many watch while orders are placed
     #[arg(long, default_value_t = 1_000)]
     watchers: usize,
-    /// How many orders of five events each are folded, and replayed
+    /// How many orders of five events each are folded, and replayed; a fifth of them is indexed
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
+    /// Records a second that the replay beside `PlaceOrder` keeps to
+    #[arg(long, value_name = "RECORDS", default_value = "50000")]
+    rate: NonZeroU32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,6 +51,8 @@ enum Measure {
     Streamed,
     /// Events, five an order, from Kafka into Postgres
     Folded,
+    /// What became of them, from Kafka into Elasticsearch: documents and transitions
+    Indexed,
     /// The same events again, from Kafka into another generation in Postgres
     Replayed,
     /// `PlaceOrder`, while the log is replayed
@@ -85,11 +91,14 @@ async fn main() -> Result<(), Failure> {
     if wanted(Measure::Folded) {
         rows.push(folded::folded(args.orders).await?);
     }
+    if wanted(Measure::Indexed) {
+        rows.push(indexed::indexed(args.orders / 5).await?);
+    }
     if wanted(Measure::Replayed) {
         rows.extend(replayed::replayed(args.orders).await?);
     }
     if wanted(Measure::Beside) {
-        rows.push(replayed::beside(args.orders, duration).await?);
+        rows.push(replayed::beside(args.orders, duration, args.rate).await?);
     }
     if wanted(Measure::Got) || wanted(Measure::Watched) {
         let server = setup::Server::start().await?;

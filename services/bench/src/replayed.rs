@@ -1,6 +1,7 @@
 //! The log folded again from its start, into Postgres.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,14 +11,14 @@ use std::{
 
 use adapter_postgres::PostgresStore;
 use ports::Generations as _;
-use replay::{Parts, Phase, Plan, Report, Source, Until, Watch, replay};
+use replay::{Parts, Phase, Plan, Report, Watch, replay};
 
 use crate::{
     Failure, Row, limits, placed,
     setup::{self, Installation, Projecting, Server, caught_up, clock, rate},
 };
 
-const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false, only: None };
+const KEPT: Plan = Plan { swap: false, ..Plan::WHOLE };
 
 /// When the phases of a replay began.
 type Phases = Arc<Mutex<Vec<(Phase, Instant)>>>;
@@ -79,14 +80,18 @@ fn noting(phases: &Phases) -> Watch {
 const PACE: u32 = 500;
 
 /// `PlaceOrder` at a steady pace, every order folded, while a replay of `orders` runs again and again beside it, and with
-/// nothing beside it: what customers feel of a replay.
-pub(crate) async fn beside(orders: usize, duration: Duration) -> Result<Row, Failure> {
+/// nothing beside it: what customers feel of a replay that keeps to `rate`.
+pub(crate) async fn beside(
+    orders: usize,
+    duration: Duration,
+    rate: NonZeroU32,
+) -> Result<Row, Failure> {
     let server = Server::start().await?;
     let projecting = Projecting::start(&server.installation);
     limits::fill_with_lives(&server.installation, orders).await?;
     caught_up(&server.installation).await?;
     let alone = placed::paced(&server, PACE, duration).await?;
-    let parts = parts(&server.installation)?;
+    let (parts, plan) = (parts(&server.installation)?, Plan { rate: Some(rate), ..KEPT });
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     // In threads of its own, as it would be in a process of its own.
@@ -94,7 +99,7 @@ pub(crate) async fn beside(orders: usize, duration: Duration) -> Result<Row, Fai
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             while !stopped.load(Ordering::Relaxed) {
-                let kept = replay(&parts, &KEPT, Arc::new(|_: &Report| {})).await?;
+                let kept = replay(&parts, &plan, Arc::new(|_: &Report| {})).await?;
                 parts.generations.remove(kept.generation).await?;
             }
             Ok::<_, Failure>(())
@@ -108,7 +113,10 @@ pub(crate) async fn beside(orders: usize, duration: Duration) -> Result<Row, Fai
     projecting.stop().await?;
     server.stop().await?;
     Ok(Row {
-        what: format!("PlaceOrder, {PACE} a second, beside a replay of {} events", orders * 5),
+        what: format!(
+            "PlaceOrder, {PACE} a second, beside a replay of {} events, {rate} a second",
+            orders * 5
+        ),
         per_second: f64::from(PACE),
         latency: Some(beside),
         limit: format!("without it: {:.1} / {:.1} ms", alone.p50_ms, alone.p99_ms),

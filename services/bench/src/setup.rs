@@ -58,9 +58,29 @@ impl Installation {
     pub(crate) fn index(&self) -> Result<ElasticsearchIndex, Failure> {
         Ok(ElasticsearchIndex::new(ElasticsearchOptions {
             url: servers::elasticsearch(),
-            index_prefix: format!("{}-", self.name),
+            index_prefix: self.search_prefix(),
             ..ElasticsearchOptions::default()
         })?)
+    }
+
+    /// Removes what [`Self::index`] made.
+    pub(crate) async fn remove_search(&self) -> Result<(), Failure> {
+        let (server, prefix) = (servers::elasticsearch(), self.search_prefix());
+        let client = reqwest::Client::new();
+        for path in [
+            format!("_data_stream/{prefix}order-transitions"),
+            format!("{prefix}orders-g1"),
+            format!("_index_template/{prefix}*"),
+            format!("_component_template/{prefix}*"),
+        ] {
+            client.delete(format!("{server}/{path}")).send().await?.error_for_status()?;
+        }
+        Ok(())
+    }
+
+    /// What the names of its indices begin with.
+    pub(crate) fn search_prefix(&self) -> String {
+        format!("{}-", self.name)
     }
 
     /// The topic's full name.

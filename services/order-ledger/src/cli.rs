@@ -17,7 +17,9 @@ pub(crate) use order::{
     ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
 };
 pub(crate) use record::{GoodsVerb, RecordVerb};
-pub(crate) use replay::{Only, ReplayArgs, ReplayRun, ReplayVerb, ShowArgs, StatusArgs};
+pub(crate) use replay::{
+    MannerArgs, Only, ReplayArgs, ReplayRun, ReplayVerb, ShowArgs, StatusArgs,
+};
 
 use crate::config::{ConfigError, KEYS, Resolved};
 

@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let parts = Parts::open_beside(config).await?;
     match &args.verb {
         None => run::run(&parts, &args.run, stop).await,
-        Some(ReplayVerb::Rollback { output, .. }) => run::rollback(&parts, output.form, stop).await,
+        Some(ReplayVerb::Rollback { manner, .. }) => run::rollback(&parts, manner, stop).await,
         Some(ReplayVerb::Status { status, .. }) => status::run(&parts, status, &stop).await,
         Some(ReplayVerb::Pause { .. }) => steer::pause(&parts).await,
         Some(ReplayVerb::Resume { .. }) => steer::resume(&parts).await,

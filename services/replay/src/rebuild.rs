@@ -12,6 +12,7 @@ mod catch_up;
 mod check;
 mod error;
 mod load;
+mod pace;
 mod plan;
 mod reindex;
 mod search;
@@ -88,7 +89,7 @@ pub struct Replayed {
 pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed, ReplayError> {
     let Some(_lease) = parts.generations.lease().await? else { return Err(ReplayError::Busy) };
     if plan.only == Some(Only::Search) {
-        return search::alone(parts, watch).await;
+        return search::alone(parts, watch, plan.rate).await;
     }
     // What builds a new index makes up for one that did not follow; and what mends the state must not wait for it.
     if !plan.reindexes()
@@ -101,7 +102,7 @@ pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed
         Some(number) => (number, parts.generations.open(number).await?.into()),
         None => create(parts, plan, &watch).await?,
     };
-    let steering = Steering::new(Arc::clone(&parts.generations), number, watch);
+    let steering = Steering::new(Arc::clone(&parts.generations), number, watch, plan.rate);
     let replayed = finish(parts, plan, number, &store, &steering).await;
     match (&replayed, plan.source) {
         (Err(ReplayError::Cancelled(_) | ReplayError::Differs { .. }), Source::Log) => {
@@ -199,9 +200,10 @@ async fn create(
     let (kept, created_at) = (!plan.swap, parts.clock.now());
     let number = parts.generations.create(NewGeneration { partitions, kept, created_at }).await?;
     let store: Arc<dyn GenerationStore> = parts.generations.open(number).await?.into();
-    let steering = Steering::new(Arc::clone(&parts.generations), number, Arc::clone(watch));
+    let steering =
+        Steering::new(Arc::clone(&parts.generations), number, Arc::clone(watch), plan.rate);
     let steering = Arc::new(steering);
-    match load::load(parts, &store, &plan.until, &ends, &steering).await {
+    match load::load(parts, &store, plan, &ends, &steering).await {
         Ok(()) => {
             parts.generations.loaded(number).await?;
             Ok((number, store))

@@ -1,5 +1,7 @@
 //! `order-ledger replay`: what can be said to it, and to the verbs below it.
 
+use std::num::NonZeroU32;
+
 use clap::{
     Args, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser as _},
@@ -60,7 +62,26 @@ pub(crate) struct ReplayRun {
     #[arg(long, requires = "no_swap")]
     pub(crate) diff: bool,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) manner: MannerArgs,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// No more than so many records a second.
+    AtMost(NonZeroU32),
+    /// As the machine can.
+    Max,
+}
+
+impl Rate {
+    /// The bound, if there is one.
+    pub(crate) const fn bound(self) -> Option<NonZeroU32> {
+        match self {
+            Self::AtMost(rate) => Some(rate),
+            Self::Max => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,11 +92,16 @@ pub(crate) enum Only {
     Search,
 }
 
+/// What holds for whatever is replayed.
 #[derive(Debug, Args)]
-pub(crate) struct OutputArgs {
+pub(crate) struct MannerArgs {
+    /// Records a second at most, or `max`: with the default, those who place orders at the same time feel little of it
+    #[arg(long, value_name = "N|max", value_parser = values::rate, default_value = "50000")]
+    pub(crate) rate: Rate,
+
     /// `json` prints an object a line: each report of how far it is, and what was done last
-    #[arg(long = "output", value_enum, default_value_t = Output::Human, id = "output", value_name = "OUTPUT")]
-    pub(crate) form: Output,
+    #[arg(long, value_enum, default_value_t = Output::Human, value_name = "OUTPUT")]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,7 +131,7 @@ pub(crate) enum ReplayVerb {
     /// Bring the generation that was live before up to date, verify it and make it live again
     Rollback {
         #[command(flatten)]
-        output: OutputArgs,
+        manner: MannerArgs,
         #[command(flatten)]
         config: ConfigArgs,
     },

@@ -8,6 +8,7 @@ use ports::{Consumer, LetterKey, LetterStatus, Offset, Partition, Position};
 use proto::v1;
 use replay::Until;
 
+use super::replay::Rate;
 use crate::config::duration;
 
 /// `2026-05-01T12:00:00Z`, or with another offset.
@@ -68,6 +69,16 @@ pub(super) fn state(name: &str) -> Result<State, String> {
         .into_iter()
         .find(|state| state.name().eq_ignore_ascii_case(name))
         .ok_or_else(|| format!("no state is called {name}"))
+}
+
+/// `50000`, or `max`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    match text {
+        "max" => Ok(Rate::Max),
+        number => number.parse().map(Rate::AtMost).map_err(|_| {
+            "neither `max` nor a whole number of records a second, 1 or more".to_owned()
+        }),
+    }
 }
 
 /// `2026-05-01`, `2026-05-01T12:00:00Z`, or `0=120,1=340`: the offset that each partition ends before.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ports::{LogError, SearchError, StoreError};
-use replay::{Plan, ReplayError, Source, Until};
+use replay::{Plan, ReplayError};
 use tokio_util::sync::CancellationToken;
 
 use super::{progress::Progress, run::carry_out};
@@ -12,7 +12,7 @@ use crate::parts::Parts;
 /// How long to wait for a server that is away, or for another process that replays.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Replays the log and swaps, or waits a moment if that can't be done now: the caller looks at the store again. `None` if
+/// Replays the log and swaps, as fast as it goes as no order moves before that is done; or waits a moment if that can't be done now: the caller looks at the store again. `None` if
 /// the process stops first.
 ///
 /// # Errors
@@ -21,9 +21,8 @@ pub(crate) async fn if_needed(
     parts: &Parts,
     stop: &CancellationToken,
 ) -> Result<Option<()>, ReplayError> {
-    let plan = Plan { source: Source::Log, until: Until::Now, swap: true, only: None };
     let watch = Progress::watch(&Arc::new(Progress::for_log()));
-    let replaying = Box::pin(carry_out(parts, &plan, watch));
+    let replaying = Box::pin(carry_out(parts, &Plan::WHOLE, watch));
     let Some(replayed) = stop.run_until_cancelled(replaying).await else { return Ok(None) };
     match replayed {
         Ok(replayed) => {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{BETWEEN_TRIES, TRIES, differing, offsets_json, offsets_text, progress::Progress};
 use crate::{
     Failure,
-    cli::{Only, Output, ReplayRun},
+    cli::{MannerArgs, Only, Output, ReplayRun},
     parts::Parts,
     prepare, verify,
 };
@@ -24,7 +24,7 @@ pub(super) async fn run(
     args: &ReplayRun,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let (plan, output) = (plan(args)?, args.output.form);
+    let (plan, output) = (plan(args)?, args.manner.output);
     let replayed = perform(parts, &plan, output, stop).await?;
     if args.diff {
         differing::tell(parts, replayed.generation, output).await?;
@@ -34,16 +34,17 @@ pub(super) async fn run(
 
 pub(super) async fn rollback(
     parts: &Parts,
-    output: Output,
+    manner: &MannerArgs,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let plan = Plan { source: Source::Previous, until: Until::Now, swap: true, only: None };
-    perform(parts, &plan, output, stop).await?;
+    let rate = manner.rate.bound();
+    let plan = Plan { source: Source::Previous, rate, ..Plan::WHOLE };
+    perform(parts, &plan, manner.output, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn plan(args: &ReplayRun) -> Result<Plan, Failure> {
-    let ReplayRun { only, no_swap, from_generation, until, diff: _, output: _ } = args;
+    let ReplayRun { only, no_swap, from_generation, until, diff: _, manner } = args;
     let of_state = *no_swap || from_generation.is_some() || until.is_some();
     let only = only.map(|only| match only {
         Only::State => replay::Only::State,
@@ -60,6 +61,7 @@ fn plan(args: &ReplayRun) -> Result<Plan, Failure> {
         swap: !no_swap && until == Until::Now,
         until,
         only,
+        rate: manner.rate.bound(),
     })
 }
 

@@ -113,10 +113,13 @@ async fn paused(name: &str) -> (Folder, Process) {
     (folder, serve)
 }
 
+fn begin(folder: &Folder, verb: &[&str]) -> Child {
+    folder.command(verb).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Starts a replay, and waits until it does.
 async fn waiting(folder: &Folder, generation: u64) -> (Child, Value) {
-    let mut command = folder.command(&["replay"]);
-    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let running = begin(folder, &["replay"]);
     let replay = wait_for("the replay waits", PATIENCE, async || {
         let status = folder.json(&["replay", "status"]).await;
         let replay = &status["replay"];
@@ -150,6 +153,32 @@ async fn a_replay_is_looked_at_and_goes_on() {
     assert!(said.stderr.contains("generation 2, verifying"), "{}", said.stderr);
     assert!(said.done().contains("generation 2 is live, at "));
     assert!(following.await.unwrap().status.success());
+    folder.verified().await;
+    serve.stop().await;
+}
+
+/// However long it waits for the next record to be due, it says how far it is and hears what is wanted.
+#[tokio::test]
+async fn a_replay_keeps_to_its_rate_and_is_heard_meanwhile() {
+    let folder = Folder::new();
+    let mut serve = folder.serving("slow").await;
+    let server = serve.grpc().await;
+    for _ in 0..20 {
+        folder.place(&server).await;
+    }
+    let refused = folder.run(&["replay", "--rate", "0"]).await;
+    assert!(refused.code == 2 && refused.stderr.contains("records a second"), "{}", refused.stderr);
+    let running = begin(&folder, &["replay", "--rate", "1"]);
+    wait_for("the replay waits for the next record to be due", PATIENCE, async || {
+        let report = &folder.json(&["replay", "status"]).await["replay"]["report"];
+        (report["records"].as_u64()? > 0 && report["seconds"].as_f64()? > 1.0).then_some(())
+    })
+    .await;
+    folder.run(&["replay", "cancel"]).await.done();
+    let said = end(running).await;
+    assert!(said.code == 1 && said.stderr.contains("generation 2 is removed"), "{}", said.stderr);
+    let whole = folder.run(&["replay", "--rate", "max"]).await.done();
+    assert!(whole.contains("is live, at "), "{whole}");
     folder.verified().await;
     serve.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::{
     pin::pin,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use ports::GenerationStore;
@@ -13,6 +14,9 @@ use super::{
 };
 use crate::{Compared, Ledger, Verification, VerifyError, VerifySettings, verify_with};
 
+/// How long a verification that has time goes on before it waits for what is due.
+const PACED_EVERY: Duration = Duration::from_millis(10);
+
 /// Lets a verification run, tells how far it stands, and hears what is wanted of it: a pause is one because nothing else
 /// lets it go on.
 async fn steered(
@@ -21,10 +25,11 @@ async fn steered(
     steering: &Steering,
 ) -> Result<Verification, ReplayError> {
     let mut verifying = pin!(verifying);
+    let every = if steering.is_paced { PACED_EVERY } else { EVERY };
     loop {
         tokio::select! {
             verified = &mut verifying => return Ok(verified?),
-            () = tokio::time::sleep(EVERY) => {
+            () = tokio::time::sleep(every) => {
                 let (records, of) = stands();
                 steering.stands(records, of).await?;
             }

@@ -19,7 +19,7 @@ use projection::{Chain, Entry, Step};
 use tokio::task::JoinSet;
 
 use super::{
-    Parts, ReplayError, Until,
+    Parts, Plan, ReplayError, Until,
     catch_up::decode,
     discarded,
     steer::{PartitionReport, Phase, Steering},
@@ -31,6 +31,8 @@ const AT_ONCE: usize = 4;
 const HELD_MAX: usize = 40_000;
 /// Rows written at once.
 const ROWS: usize = 8_192;
+/// The same of a replay that has time: whoever else uses the store waits for no more than these.
+const ROWS_PACED: usize = 1_024;
 /// The filter's size. Of ten million orders in a partition, one in five is then looked up in vain: slower, not larger.
 const FILTER_BITS: usize = 8 * 4 * 1_024 * 1_024;
 const FILTER_HASHES: u32 = 3;
@@ -39,10 +41,11 @@ const FILTER_HASHES: u32 = 3;
 pub(super) async fn load(
     parts: &Parts,
     store: &Arc<dyn GenerationStore>,
-    until: &Until,
+    plan: &Plan,
     ends: &[Position],
     steering: &Arc<Steering>,
 ) -> Result<(), ReplayError> {
+    let Plan { until, .. } = plan;
     let partitions = parts.log.partitions(Topic::Events).await?;
     let bounds: Vec<_> =
         ends.iter().map(|end| (end.partition, until.bound(end.partition, end.offset))).collect();
@@ -53,16 +56,17 @@ pub(super) async fn load(
     });
     steering.phase(Phase::Loading, &rows.collect::<Vec<_>>()).await?;
     let discarded = Arc::new(discarded(parts.dead_letters.as_ref()).await?);
+    let (at_once, rows) = if steering.is_paced { (1, ROWS_PACED) } else { (AT_ONCE, ROWS) };
     let mut waiting = bounds.into_iter();
     let mut loading = JoinSet::new();
     let mut loaded = Vec::new();
     loop {
-        while loading.len() < AT_ONCE
+        while loading.len() < at_once
             && let Some((partition, bound)) = waiting.next()
         {
             let (store, steering) = (Arc::clone(store), Arc::clone(steering));
             let mut loader = Loader::new(partition, partitions, store, Arc::clone(&parts.clock));
-            loader.discarded = Arc::clone(&discarded);
+            (loader.discarded, loader.rows_max) = (Arc::clone(&discarded), rows);
             let (log, until) = (Arc::clone(&parts.log), until.clone());
             loading.spawn(async move {
                 let reader = log.read(Topic::Events, partition, Offset::START, bound).await?;
@@ -117,6 +121,8 @@ struct Loader {
     touched: VecDeque<(OrderId, Version)>,
     /// Every order that was let go of; and some that were not.
     let_go: BloomFilter,
+    /// When they are written.
+    rows_max: usize,
     /// New rows.
     rows: Commit,
     /// Orders whose rows are to be replaced.
@@ -143,6 +149,7 @@ impl Loader {
             held: HashMap::new(),
             touched: VecDeque::new(),
             let_go: BloomFilter::with_num_bits(FILTER_BITS).hashes(FILTER_HASHES),
+            rows_max: ROWS,
             rows: Commit::default(),
             replaced: Vec::new(),
         }
@@ -164,14 +171,14 @@ impl Loader {
             let count = entries.len();
             self.fold(entries);
             self.let_go();
-            if self.rows.history.len() >= ROWS {
+            if self.rows.history.len() >= self.rows_max {
                 self.write().await?;
             }
             steering.moved(self.partition, self.next, count).await?;
         }
         for order in self.held.keys().copied().collect::<Vec<_>>() {
             self.evict(order);
-            if self.rows.snapshots.len() >= ROWS {
+            if self.rows.snapshots.len() >= self.rows_max {
                 self.write().await?;
             }
         }

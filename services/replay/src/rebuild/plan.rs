@@ -1,6 +1,6 @@
 //! What a replay is to do.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use chrono::{DateTime, Utc};
 use ports::{LogRecord, Offset, Partition};
@@ -67,9 +67,16 @@ pub struct Plan {
     pub swap: bool,
     /// If not everything. With [`Only::Search`] the rest of the plan does not matter.
     pub only: Option<Only>,
+    /// How many records a second are loaded, caught up with and verified at most, and documents indexed: a replay that has
+    /// time leaves the machine to those who place orders. Nothing is held up while the projectors stand still.
+    pub rate: Option<NonZeroU32>,
 }
 
 impl Plan {
+    /// All there is, from the log, as fast as it goes, to take the place of what is live.
+    pub const WHOLE: Self =
+        Self { source: Source::Log, until: Until::Now, swap: true, only: None, rate: None };
+
     /// Whether the generation takes the place of the live one.
     pub(super) fn cuts(&self) -> bool {
         self.swap && self.until == Until::Now

@@ -16,7 +16,7 @@
 //! that the index is to follow; an index that takes writes and is not read tells of itself. Either way another is built from
 //! the live store, by [`finish_cut`]: what is in the half-made one need not be known.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use ports::{Generation, Position, Stage, StoreError, Wanted};
 
@@ -47,18 +47,22 @@ pub(super) async fn finish(parts: &Parts) -> Result<Option<Reindexed>, ReplayErr
         return Ok(None);
     }
     tracing::info!(generation = number, "the search index has not followed a replay; it does now");
-    let steering = Steering::new(Arc::clone(&parts.generations), number, Arc::new(|_| {}));
+    let steering = Steering::new(Arc::clone(&parts.generations), number, Arc::new(|_| {}), None);
     // No one is there who could want anything of it.
     steering.carry_through().await;
     Ok(Some(build_and_follow(parts, number, &steering).await?))
 }
 
 /// Builds the index anew from the live store, and leaves that as it is.
-pub(super) async fn alone(parts: &Parts, watch: Watch) -> Result<Replayed, ReplayError> {
+pub(super) async fn alone(
+    parts: &Parts,
+    watch: Watch,
+    rate: Option<NonZeroU32>,
+) -> Result<Replayed, ReplayError> {
     let number = live(parts).await?.number;
     // The live generation's, as there is no other: what was once wanted of whoever built it does not count.
     parts.generations.want(number, Wanted::Run).await?;
-    let steering = Steering::new(Arc::clone(&parts.generations), number, watch);
+    let steering = Steering::new(Arc::clone(&parts.generations), number, watch, rate);
     let followed = build_and_follow(parts, number, &steering).await;
     forget_wishes(parts, number).await;
     let search = match followed {

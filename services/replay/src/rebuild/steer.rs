@@ -1,6 +1,7 @@
 //! How far a replay is, for whoever watches; and what they want of it.
 
 use std::{
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use ports::{Generations, Offset, Partition, Wanted};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::ReplayError;
+use super::{ReplayError, pace::Pace};
 
 /// What a replay is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub(super) struct Steering {
     generations: Arc<dyn Generations>,
     number: u32,
     watch: Watch,
+    /// Whether there is more time than there is to do.
+    pub(super) is_paced: bool,
     state: Mutex<State>,
 }
 
@@ -79,16 +82,23 @@ struct State {
     bound: bool,
     begun: Instant,
     said: Instant,
+    pace: Pace,
 }
 
 impl Steering {
-    pub(super) fn new(generations: Arc<dyn Generations>, number: u32, watch: Watch) -> Self {
+    pub(super) fn new(
+        generations: Arc<dyn Generations>,
+        number: u32,
+        watch: Watch,
+        rate: Option<NonZeroU32>,
+    ) -> Self {
         let (generation, phase, partitions) = (number, Phase::Loading, Vec::new());
         let (paused, records, total, seconds) = (false, 0, None, 0.0);
         let report = Report { generation, phase, paused, records, total, seconds, partitions };
         let now = Instant::now();
-        let state = Mutex::new(State { report, bound: false, begun: now, said: now });
-        Self { generations, number, watch, state }
+        let state = State { report, bound: false, begun: now, said: now, pace: Pace::new(rate) };
+        let (is_paced, state) = (rate.is_some(), Mutex::new(state));
+        Self { generations, number, watch, is_paced, state }
     }
 
     /// Begins a phase.
@@ -140,29 +150,47 @@ impl Steering {
         if let Some(row) = rows.iter_mut().find(|row| row.partition == partition.0) {
             row.next = next.0;
         }
-        self.add(&mut state, records).await
+        self.add(&mut state, as_u64(records)).await
     }
 
     /// Notes that so many more are done. Waits here as long as someone wants a pause.
     pub(super) async fn counted(&self, records: usize) -> Result<(), ReplayError> {
         let mut state = self.state.lock().await;
-        self.add(&mut state, records).await
+        self.add(&mut state, as_u64(records)).await
     }
 
     /// Notes how many are done of how many. Waits here as long as someone wants a pause.
     pub(super) async fn stands(&self, records: u64, of: u64) -> Result<(), ReplayError> {
         let mut state = self.state.lock().await;
-        (state.report.records, state.report.total) = (records, Some(of));
-        self.say(&mut state).await
+        state.report.total = Some(of);
+        let more = records.saturating_sub(state.report.records);
+        self.add(&mut state, more).await
     }
 
-    async fn add(&self, state: &mut State, records: usize) -> Result<(), ReplayError> {
-        state.report.records += u64::try_from(records).unwrap_or(u64::MAX);
+    async fn add(&self, state: &mut State, records: u64) -> Result<(), ReplayError> {
+        state.report.records = state.report.records.saturating_add(records);
         // While the projectors stand still no one is to wait for a person, nor for a word to be written down.
-        if state.said.elapsed() < EVERY || state.report.phase == Phase::Cutting {
+        if state.report.phase == Phase::Cutting {
+            return Ok(());
+        }
+        if !state.bound {
+            self.wait(state, records).await?;
+        }
+        if state.said.elapsed() < EVERY {
             return Ok(());
         }
         self.say(state).await
+    }
+
+    /// Waits until so many more are due, and hears what is wanted meanwhile.
+    async fn wait(&self, state: &mut State, records: u64) -> Result<(), ReplayError> {
+        let due = state.pace.take(records);
+        while tokio::time::Instant::now() + EVERY < due {
+            tokio::time::sleep(EVERY).await;
+            self.say(state).await?;
+        }
+        tokio::time::sleep_until(due).await;
+        Ok(())
     }
 
     /// Whoever else has something to report waits for the lock meanwhile, and so pauses too.
@@ -184,4 +212,8 @@ impl Steering {
             }
         }
     }
+}
+
+fn as_u64(records: usize) -> u64 {
+    u64::try_from(records).unwrap_or(u64::MAX)
 }

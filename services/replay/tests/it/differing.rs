@@ -2,7 +2,7 @@
 
 use events::{EventKind, MinorUnits, Rejection, State};
 use ports::{Generations as _, HistoryOutcome};
-use replay::{Diff, Plan, Source, Standing, Until, diff};
+use replay::{Diff, Plan, Standing, diff};
 use testkit::sample;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     world::{World, lives},
 };
 
-const KEPT: Plan = Plan { source: Source::Log, until: Until::Now, swap: false, only: None };
+const KEPT: Plan = Plan { swap: false, ..Plan::WHOLE };
 
 /// As the mailer says it: of every state that is newly entered.
 fn mail_of(outcome: &HistoryOutcome) -> Option<&'static str> {

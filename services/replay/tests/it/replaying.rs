@@ -19,8 +19,7 @@ use testkit::{TestClock, log, sample};
 
 use crate::world::{PARTITIONS, World, lives};
 
-pub(crate) const ALL: Plan =
-    Plan { source: Source::Log, until: Until::Now, swap: true, only: None };
+pub(crate) const ALL: Plan = Plan::WHOLE;
 
 pub(crate) fn parts(world: &World) -> Parts {
     Parts {
