@@ -16,6 +16,7 @@ mod by_hand;
 mod client;
 mod command_line;
 mod compare;
+mod containers;
 mod dead_letters;
 mod demo;
 mod drain;
