@@ -24,6 +24,7 @@ mod fake_watch;
 mod folder;
 mod found;
 mod installation;
+mod kibana_import;
 mod kill;
 mod load;
 mod locust;
