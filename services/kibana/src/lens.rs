@@ -56,16 +56,8 @@ fn kuery(filter: &Filter) -> Value {
 
 fn bucket_column(panel: &Panel, bucket: &Bucket) -> Value {
     match bucket {
-        Bucket::Time => json!({
-            "label": "Time",
-            "customLabel": true,
-            "dataType": "date",
-            "operationType": "date_histogram",
-            "scale": "interval",
-            "isBucketed": true,
-            "sourceField": panel.view.time_field(),
-            "params": { "interval": "auto", "includeEmptyRows": true, "dropPartials": false },
-        }),
+        Bucket::Time => time_column(panel, "auto"),
+        Bucket::Every(length) => time_column(panel, length),
         Bucket::Values(values) => values_column(values),
         Bucket::Filters(label, filters) => {
             let each = filters.iter();
@@ -81,6 +73,19 @@ fn bucket_column(panel: &Panel, bucket: &Bucket) -> Value {
             })
         }
     }
+}
+
+fn time_column(panel: &Panel, interval: &str) -> Value {
+    json!({
+        "label": "Time",
+        "customLabel": true,
+        "dataType": "date",
+        "operationType": "date_histogram",
+        "scale": "interval",
+        "isBucketed": true,
+        "sourceField": panel.view.time_field(),
+        "params": { "interval": interval, "includeEmptyRows": true, "dropPartials": false },
+    })
 }
 
 fn values_column(values: &Values) -> Value {
@@ -201,8 +206,7 @@ fn visualization(panel: &Panel) -> Value {
 
 fn xy(panel: &Panel, series: &str, metrics: &[String]) -> Value {
     // Time runs along the axis, whatever it is grouped by before; without time the outermost groups do.
-    let is_time = |bucket: &Bucket| matches!(bucket, Bucket::Time);
-    let x = panel.buckets.iter().position(is_time).unwrap_or(0);
+    let x = panel.buckets.iter().position(Bucket::is_time).unwrap_or(0);
     let split = (0..panel.buckets.len()).find(|n| *n != x);
     let mut layer = Map::from_iter([
         ("layerId".to_owned(), LAYER.into()),
@@ -218,7 +222,8 @@ fn xy(panel: &Panel, series: &str, metrics: &[String]) -> Value {
         "layers": [layer],
         "legend": { "isVisible": true, "position": "right" },
         "valueLabels": "hide",
-        "fittingFunction": "None",
+        // A line goes on to the next measurement, however long nothing was measured.
+        "fittingFunction": if series == "line" { "Linear" } else { "None" },
         "axisTitlesVisibilitySettings": { "x": false, "yLeft": true, "yRight": true },
         "tickLabelsVisibilitySettings": everywhere,
         "gridlinesVisibilitySettings": everywhere,

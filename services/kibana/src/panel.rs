@@ -41,8 +41,10 @@ pub enum Chart {
 /// How documents are grouped.
 #[derive(Clone, Debug)]
 pub enum Bucket {
-    /// By intervals of the view's time field.
+    /// By intervals of the view's time field, as long as suits the time that is shown.
     Time,
+    /// By intervals of this length, such as `30s`; Kibana takes longer ones where these would be too many to be drawn.
+    Every(&'static str),
     /// By the values of a field.
     Values(Values),
     /// By filters with names; a document may be in several groups.
@@ -107,6 +109,14 @@ pub enum Measure {
     Distinct(&'static str),
 }
 
+impl Bucket {
+    /// Whether it groups by time.
+    #[must_use]
+    pub const fn is_time(&self) -> bool {
+        matches!(self, Self::Time | Self::Every(_))
+    }
+}
+
 impl Values {
     /// The largest groups by the first metric, without those that lack the field.
     #[must_use]
@@ -167,7 +177,9 @@ impl Panel {
         uses.extend(FieldUse::of_filter(&place, self.view, &self.filter));
         for bucket in &self.buckets {
             match bucket {
-                Bucket::Time => uses.push(of(self.view.time_field(), Role::Intervals)),
+                Bucket::Time | Bucket::Every(_) => {
+                    uses.push(of(self.view.time_field(), Role::Intervals))
+                }
                 Bucket::Values(values) => uses.push(of(values.field, Role::Values)),
                 Bucket::Filters(_, filters) => {
                     let all = filters.iter().map(|(_, filter)| filter);

@@ -17,7 +17,7 @@ pub struct Window<'a> {
     pub from: &'a str,
     /// The first instant after it.
     pub until: &'a str,
-    /// How long an interval of time is, such as `1d`; intervals begin in UTC.
+    /// How long an interval of time is where the panel does not say, such as `1d`; intervals begin in UTC.
     pub interval: &'a str,
 }
 
@@ -59,12 +59,8 @@ fn level(panel: &Panel, depth: usize, window: Window<'_>) -> Value {
     };
     let mut inner = level(panel, depth + 1, window);
     let mut group = match bucket {
-        Bucket::Time => json!({ "date_histogram": {
-            "field": panel.view.time_field(),
-            "fixed_interval": window.interval,
-            "time_zone": "UTC",
-            "min_doc_count": 1,
-        } }),
+        Bucket::Time => intervals(panel.view, window.interval),
+        Bucket::Every(length) => intervals(panel.view, length),
         Bucket::Values(values) => {
             let (order, needed) = order(panel, values.order);
             // What groups are ordered by is measured of them too, not of the innermost ones alone.
@@ -82,6 +78,15 @@ fn level(panel: &Panel, depth: usize, window: Window<'_>) -> Value {
         group.insert("aggs".to_owned(), inner);
     }
     json!({ format!("bucket-{depth}"): group })
+}
+
+fn intervals(view: View, length: &str) -> Value {
+    json!({ "date_histogram": {
+        "field": view.time_field(),
+        "fixed_interval": length,
+        "time_zone": "UTC",
+        "min_doc_count": 1,
+    } })
 }
 
 fn terms(values: &Values, order: Value) -> Value {

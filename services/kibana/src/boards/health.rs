@@ -95,7 +95,7 @@ fn mails() -> Panel {
         view: View::Metrics,
         filter: mailer(),
         chart: Chart::Bars,
-        buckets: vec![Bucket::Time],
+        buckets: vec![Bucket::Every("30s")],
         metrics: vec![
             Metric::of("Sent", Measure::Sum("mails_sent")),
             Metric::of("Failed", Measure::Sum("mails_failed")),

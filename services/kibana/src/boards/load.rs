@@ -30,11 +30,20 @@ const fn latency(label: &'static str, percent: u8) -> Metric {
     Metric::of(label, Measure::Percentile("latency_seconds", percent))
 }
 
-/// By load test, the one with the most calls first.
-fn by_load_test(order: Order) -> Bucket {
-    let values = Values::of("load_test_type", "Load test", 20);
+/// By load test; so many of them.
+const fn by_load_test(size: u32, order: Order) -> Bucket {
+    let values = Values::of("load_test_type", "Load test", size);
     Bucket::Values(Values { missing: true, order, ..values })
 }
+
+/// More lines than this can't be told apart.
+const LINES: u32 = 12;
+
+/// More load tests than a process tells apart.
+const ROWS: u32 = 100;
+
+/// As long as some intervals of measuring: a shorter one would have all calls of one, and the next none.
+const SOME_TIME: Bucket = Bucket::Every("30s");
 
 fn load_tests() -> Panel {
     Panel {
@@ -43,7 +52,7 @@ fn load_tests() -> Panel {
         view: View::Metrics,
         filter: metric("PlaceOrder"),
         chart: Chart::Table,
-        buckets: vec![by_load_test(Order::Largest(0))],
+        buckets: vec![by_load_test(ROWS, Order::Largest(0))],
         metrics: vec![
             Metric::of("Calls", Measure::Sum("count")),
             Metric::of("Failed", Measure::Sum("count"))
@@ -75,7 +84,7 @@ fn place_latency_by_test() -> Panel {
         view: View::Metrics,
         filter: metric("PlaceOrder"),
         chart: Chart::Line,
-        buckets: vec![by_load_test(Order::Alphabetical), Bucket::Time],
+        buckets: vec![by_load_test(LINES, Order::Alphabetical), Bucket::Time],
         metrics: vec![latency("p95", 95)],
     }
 }
@@ -87,7 +96,7 @@ fn throughput() -> Panel {
         view: View::Metrics,
         filter: metric("PlaceOrder"),
         chart: Chart::Line,
-        buckets: vec![by_load_test(Order::Largest(0)), Bucket::Time],
+        buckets: vec![by_load_test(LINES, Order::Largest(0)), SOME_TIME],
         metrics: vec![Metric::of("Calls a second", Measure::Sum("count")).per_second()],
     }
 }
@@ -99,7 +108,7 @@ fn failures_over_time() -> Panel {
         view: View::Metrics,
         filter: Filter::All(vec![metric("PlaceOrder"), Filter::Is("event.outcome", "failure")]),
         chart: Chart::Bars,
-        buckets: vec![by_load_test(Order::Largest(0)), Bucket::Time],
+        buckets: vec![by_load_test(LINES, Order::Largest(0)), SOME_TIME],
         metrics: vec![Metric::of("Failed", Measure::Sum("count"))],
     }
 }
@@ -112,7 +121,7 @@ fn state_updates() -> Panel {
         filter: metric("state_update"),
         chart: Chart::Table,
         buckets: vec![
-            by_load_test(Order::Largest(0)),
+            by_load_test(ROWS, Order::Largest(0)),
             Bucket::Values(Values::of("state", "State", 12)),
         ],
         metrics: vec![

@@ -115,7 +115,7 @@ fn amounts_are_added_up_within_one_currency_alone() {
 fn panels_can_be_drawn() {
     for panel in panels() {
         let (buckets, metrics) = (panel.buckets.len(), panel.metrics.len());
-        let has_time = panel.buckets.iter().any(|bucket| matches!(bucket, Bucket::Time));
+        let has_time = panel.buckets.iter().any(Bucket::is_time);
         let fits = match panel.chart {
             Chart::Number => (buckets, metrics) == (0, 1),
             Chart::Line | Chart::Bars => {

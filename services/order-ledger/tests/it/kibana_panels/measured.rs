@@ -16,7 +16,7 @@ pub(super) const WINDOW: Window<'_> =
     Window { from: "2026-03-01T00:00:00Z", until: "2026-03-02T00:00:00Z", interval: "1m" };
 
 /// Elasticsearch takes a bucket of a histogram as so many equal values, and estimates between them.
-pub(super) const FINENESS: f64 = 0.05;
+pub(super) const FINENESS: f64 = 0.02;
 
 const MINUTES: i64 = 6;
 

@@ -1,9 +1,9 @@
-//! Orders of several states, regions, gateways and currencies, through the whole pipeline: some long ago, which the log can
-//! say, some now, over gRPC.
+//! Orders of several states, regions, gateways and currencies, through the whole pipeline: some long ago and one of
+//! yesterday, which the log can say, some now, over gRPC.
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use events::{Currency, Event, EventBody, EventId, Money, OrderDetails, OrderId, Parcel, Pieces};
 use proto::v1;
 use rdkafka::{
@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// Placed long ago.
-const OLD: u32 = 44;
+const OLD: u32 = 52;
 
 /// Placed now.
 const NEW: usize = 4;
 
 /// Steps of an old order, in the order in which they happened.
-const LIVES: [&[Step]; 11] = [
+const LIVES: [&[Step]; 13] = [
     &[],
     &[Step::Decline],
     &[Step::Pay],
@@ -51,6 +51,9 @@ const LIVES: [&[Step]; 11] = [
         Step::Refund,
     ],
     &[Step::Deliver, Step::Complete, Step::Deliver],
+    // Paid late: an event that is applied, and leaves the order where it is.
+    &[Step::Prepare, Step::Pay],
+    &[Step::Cancel],
 ];
 
 #[derive(Clone, Copy)]
@@ -115,17 +118,28 @@ fn details(installation: &Installation, n: u32) -> OrderDetails {
 
 /// The whole life of the n-th old order. No two events of any order happen at the same instant.
 fn life(installation: &Installation, n: u32) -> Vec<Event> {
+    let steps = LIVES[usize::try_from(n).unwrap() % LIVES.len()];
+    life_from(installation, n, sample::at(i64::from(n) * 40_009), steps)
+}
+
+fn life_from(
+    installation: &Installation,
+    n: u32,
+    from: DateTime<Utc>,
+    steps: &[Step],
+) -> Vec<Event> {
     let (id, details) = (id(installation, n), details(installation, n));
     let all = Money { amount: details.total(), currency: details.currency() };
-    let steps = LIVES[usize::try_from(n).unwrap() % LIVES.len()];
     let first = EventBody::OrderPlaced(Box::new(details));
     let bodies = std::iter::once(first).chain(steps.iter().map(|step| body(*step, all)));
-    let mut at = sample::at(i64::from(n) * 40_009);
+    let mut at = from;
     bodies
         .zip(0_i32..)
         .map(|(body, step)| {
             // Some stays of seconds, some of days, none like another.
-            at += TimeDelta::milliseconds(i64::from(n + 1) * 1_500_007 * i64::from(1 + step % 4));
+            at += TimeDelta::milliseconds(
+                i64::from(n % OLD + 1) * 1_500_007 * i64::from(1 + step % 4),
+            );
             let event = EventId::derived(id, &format!("step {step}"));
             codec::new_event(event, id, at, Some(sample::text("test")), None, body)
         })
@@ -157,7 +171,13 @@ async fn append_old(installation: &Installation) {
     let topic = format!("{}orders.events", installation.topic_prefix());
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", &installation.kafka).create().unwrap();
-    for event in (0..OLD).flat_map(|n| life(installation, n)) {
+    let old = (0..OLD).flat_map(|n| life(installation, n));
+    // Not yet so long that it would count as stuck.
+    let yesterday = "SELECT now() - interval '47 hours'";
+    let pool = installation.pool().await;
+    let yesterday = sqlx::query_scalar(yesterday).fetch_one(&pool).await.unwrap();
+    let recent = life_from(installation, OLD, yesterday, &[]);
+    for event in old.chain(recent) {
         let (key, value) = (event.order_id.to_string(), codec::encode_event(&event));
         let partition = ports::partition_for_key(key.as_bytes(), 6);
         let record = FutureRecord::to(&topic)
@@ -187,7 +207,7 @@ async fn note_banks(installation: &Installation) {
     let schema = installation.schema();
     let create = format!("CREATE TABLE {schema}.banks (order_id uuid PRIMARY KEY, bank text)");
     sqlx::query(AssertSqlSafe(create)).execute(&pool).await.unwrap();
-    for n in 0..OLD {
+    for n in 0..=OLD {
         let insert = format!("INSERT INTO {schema}.banks VALUES ($1, $2)");
         let insert = sqlx::query(AssertSqlSafe(insert)).bind(id(installation, n).as_uuid());
         insert.bind(bank(n).1).execute(&pool).await.unwrap();
