@@ -132,9 +132,14 @@ impl Kibana {
         &self.space
     }
 
-    /// Where a browser finds a dashboard.
-    pub(super) fn dashboard(&self, id: &str) -> String {
-        format!("{}#/view/{id}", self.in_space(&["app", "dashboards"]))
+    /// Where a browser finds an object, if it has a page of its own.
+    pub(super) fn address(&self, kind: &str, id: &str) -> Option<String> {
+        let app = match kind {
+            "dashboard" => "dashboards",
+            "search" => "discover",
+            _ => return None,
+        };
+        Some(format!("{}#/view/{id}", self.in_space(&["app", app])))
     }
 
     /// Which version it is.

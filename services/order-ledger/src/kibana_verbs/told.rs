@@ -57,7 +57,7 @@ impl Told {
             failed.push(Failed::uncounted(left.len(), success_count));
         }
         let imported = left.into_iter().map(|object| {
-            let address = (object.kind == "dashboard").then(|| kibana.dashboard(&object.id));
+            let address = kibana.address(object.kind, &object.id);
             Imported { object, address }
         });
         Self {
@@ -81,11 +81,8 @@ impl Told {
     fn lines(&self) -> io::Result<()> {
         let mut shown = table(["imported", "kind", "where"]);
         for Imported { object, address } in &self.imported {
-            shown.add_row([
-                object.title.as_str(),
-                object.kind,
-                address.as_deref().unwrap_or_default(),
-            ]);
+            let address = address.as_deref().unwrap_or_default();
+            shown.add_row([object.title.as_str(), word(object.kind), address]);
         }
         let Self { url, space, version, .. } = self;
         let mut out = io::stdout().lock();
@@ -93,6 +90,7 @@ impl Told {
         let (imported, all) = (self.imported.len(), self.imported.len() + self.failed.len());
         writeln!(out, "Kibana {version} at {url}, space {space}: {imported} of {all} imported")?;
         for Failed { kind, id, title, why, next, .. } in &self.failed {
+            let kind = word(kind);
             writeln!(io::stderr(), "not imported: {kind} {id} {title}: {why}; {next}")?;
         }
         Ok(())
@@ -123,6 +121,11 @@ impl Told {
             "failed": failed.collect::<Vec<_>>(),
         })
     }
+}
+
+/// What people call a kind of objects.
+fn word(kind: &str) -> &str {
+    if kind == "index-pattern" { "data view" } else { kind }
 }
 
 impl Failed {

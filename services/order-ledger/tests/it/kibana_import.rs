@@ -231,7 +231,7 @@ async fn objects_that_were_not_imported_are_named_with_a_next_step() {
     let said = kibana.import(&["--no-overwrite"]).await;
     assert_eq!(said.code, 1, "{}", said.stdout);
     for line in [
-        "not imported: index-pattern order-ledger-view-orders [Order ledger] Orders: it is there already; leave \
+        "not imported: data view order-ledger-view-orders [Order ledger] Orders: it is there already; leave \
          --no-overwrite out",
         "refers to what is not there: index-pattern gone; see why that was not imported",
         "[Order ledger] Orders: the disk is full; Kibana's log says more",
