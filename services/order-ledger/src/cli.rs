@@ -1,6 +1,7 @@
 //! The command line: what can be said, not what it does.
 
 mod dead_letters;
+mod kibana;
 mod load;
 mod order;
 mod record;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use dead_letters::{DecideArgs, LettersArgs, LettersVerb, WhichArgs};
+pub(crate) use kibana::{ImportArgs, KibanaVerb};
 pub(crate) use load::{LoadArgs, Wait};
 pub(crate) use order::{
     ClientArgs, FilterArgs, GetArgs, OrderVerb, Output, PageArgs, PlaceArgs, SearchArgs, WatchArgs,
@@ -72,6 +74,11 @@ pub(crate) enum Verb {
     Log {
         #[command(subcommand)]
         verb: LogVerb,
+    },
+    /// Data views, searches and dashboards for Kibana
+    Kibana {
+        #[command(subcommand)]
+        verb: KibanaVerb,
     },
     /// Print the configuration in effect and who set it, secrets masked
     Config {

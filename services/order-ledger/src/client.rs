@@ -24,7 +24,7 @@ pub(crate) use failure::{ClientError, misused};
 pub(crate) use order_file::parse_line;
 pub(crate) use out::Out;
 pub(crate) use record::wait_for;
-pub(crate) use refused::Refused;
+pub(crate) use refused::{Kind, Refused};
 pub(crate) use sheet::GrowingDocument;
 
 use crate::cli::{ClientArgs, OrderVerb};

@@ -10,6 +10,7 @@ mod dead_letters;
 mod demo;
 
 mod http;
+mod kibana_verbs;
 mod load;
 mod migrate;
 mod parts;
@@ -86,6 +87,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::DeadLetters { verb } => {
             let config = configured_for_tool(verb.config())?;
             unless_reader_left(dead_letters::run(verb, &config).await)
+        }
+        Verb::Kibana { verb } => {
+            let config = configured_for_tool(verb.config())?;
+            unless_reader_left(kibana_verbs::run(verb, &config).await)
         }
         Verb::Log { verb } => {
             let (LogVerb::Export { config, .. } | LogVerb::Import { config, .. }) = &verb;

@@ -25,6 +25,8 @@ mod fake_watch;
 mod folder;
 mod found;
 mod installation;
+mod kibana_import;
+mod kibana_panels;
 mod kill;
 mod load;
 mod locust;

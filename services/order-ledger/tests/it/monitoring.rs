@@ -109,7 +109,7 @@ fn the_dashboard_shows_what_the_metrics_can_answer() {
 
 /// The ports of a service inside, each published on this machine's own address alone.
 fn ports(service: &Value) -> BTreeSet<String> {
-    let ports = items(&service["ports"]).iter().map(|port| {
+    let ports = service["ports"].as_array().into_iter().flatten().map(|port| {
         let parts: Vec<_> = string(port).split(':').collect();
         assert_eq!(parts[0], "127.0.0.1", "{port}");
         parts[2].to_owned()
@@ -184,4 +184,25 @@ fn prometheus_and_grafana_find_what_compose_starts() {
         string(&services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]);
     let home = home.strip_prefix(folder).unwrap().trim_start_matches('/');
     assert!(root().join("infra/grafana/dashboards").join(home).is_file(), "{home}");
+}
+
+#[test]
+fn compose_gives_kibana_what_the_binary_would_import() {
+    let compose = yaml("compose.yaml");
+    let services = &compose["services"];
+    let assets = &services["kibana-assets"];
+    let mount = string(&items(&assets["volumes"])[0]);
+    let (from, at) = mount.strip_suffix(":ro").unwrap().split_once(':').unwrap();
+    // The crate's tests compare this file with what `order-ledger kibana export` prints.
+    assert_eq!(from, "./kibana/order-ledger.ndjson");
+    let command = string(&items(&assets["command"])[0]);
+    assert!(command.contains(&format!("--form file=@{at}")), "{command}");
+    assert!(command.contains("kbn-xsrf") && command.contains("\"success\":true"), "{command}");
+    let url = command.split('\'').find(|word| word.starts_with("http://")).unwrap();
+    let url = reqwest::Url::parse(url).unwrap();
+    let (host, port) = (url.host_str().unwrap(), url.port().unwrap().to_string());
+    assert!(ports(&services[host]).contains(&port), "{host} does not listen on {port}");
+    assert_eq!(url.path(), "/api/saved_objects/_import");
+    assert_eq!(url.query(), Some("overwrite=true"));
+    assert_eq!(assets["depends_on"][host]["condition"], "service_healthy");
 }
