@@ -27,6 +27,7 @@ mod installation;
 mod kill;
 mod load;
 mod locust;
+mod measures;
 mod metrics;
 mod monitoring;
 mod oracle;
