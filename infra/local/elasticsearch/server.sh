@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Elasticsearch: one node from the jars on Maven Central. Its distribution is not there, so Node.java starts the server,
-# RootPlugin.java answers `GET /` and DataStreamsPlugin.java `/_data_stream`; all are compiled here. What else is missing is
-# in infra/README.md.
+# and LocalPlugin.java brings what order-ledger needs of the modules that are absent; both are compiled here. What is ours,
+# and what else is missing, is in infra/README.md.
 
 VERSION=9.2.0
 
@@ -12,24 +12,20 @@ install() { # TO
   mkdir -p "$netty" "$1/plugins"
   mv "$1"/lib/transport-netty4-*.jar "$1"/lib/netty-*.jar "$netty/"
   descriptor transport-netty4 org.elasticsearch.transport.netty4.Netty4Plugin >"$netty/plugin-descriptor.properties"
-  compile "$1" Node.java "$1/lib/orderledger-node.jar"
-  module "$1" rest-root RootPlugin
-  module "$1" data-streams DataStreamsPlugin
+  compile "$1" "$1/lib/orderledger-node.jar" Node
+  local ours="$1/modules/order-ledger-local"
+  mkdir -p "$ours"
+  compile "$1" "$ours/order-ledger-local.jar" LocalPlugin
+  descriptor order-ledger-local orderledger.local.LocalPlugin >"$ours/plugin-descriptor.properties"
 }
 
-# A module of our own, from one source file.
-module() { # TO NAME CLASS
-  mkdir -p "$1/modules/$2"
-  compile "$1" "$3.java" "$1/modules/$2/$2.jar"
-  descriptor "$2" "orderledger.local.$3" >"$1/modules/$2/plugin-descriptor.properties"
-}
-
-compile() { # TO SOURCE JAR
-  local java classes="$1/classes"
+# A class and the others of its folder that it names.
+compile() { # TO JAR CLASS
+  local java classes="$1/classes" sources="$LOCAL/elasticsearch/src"
   java="$(jdk)"
-  "$java/bin/javac" --release 21 -proc:none -Xlint:none -XDsuppressNotes -cp "$1/lib/*" -d "$classes" \
-    "$LOCAL/elasticsearch/src/orderledger/local/$2"
-  "$java/bin/jar" --create --file "$3" -C "$classes" .
+  "$java/bin/javac" --release 21 -proc:none -Xlint:none -XDsuppressNotes -cp "$1/lib/*" -sourcepath "$sources" \
+    -implicit:class -d "$classes" "$sources/orderledger/local/$3.java"
+  "$java/bin/jar" --create --file "$2" -C "$classes" .
   rm -rf "$classes"
 }
 

@@ -31,7 +31,7 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use events::Currency;
-use ports::{Clock, EventLog, IdSource, OrderStore, Reporter, SearchIndex};
+use ports::{Clock, EventLog, IdSource, Measures, OrderStore, Reporter, SearchIndex};
 
 pub use server::run;
 
@@ -50,6 +50,8 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// Where the api says whether it serves.
     pub health: Reporter,
+    /// Where it notes how long placing takes.
+    pub measures: Measures,
 }
 
 /// The api's bounds. Every queue, wait and message has one.

@@ -26,13 +26,17 @@ impl OrderService for SeedService {
     ) -> Result<Response<seed::OrderResponse>, Status> {
         let edge = &self.0;
         let (metadata, _, message) = request.into_parts();
-        edge.calls
+        let placing = edge.measures.placing(None);
+        let placed = edge
+            .calls
             .run("OrderService/PlaceOrder", &metadata, |context| async move {
                 let details = parse(&message, edge.seed_currency)?;
                 let placed = edge.placer.place(edge.placer.unnamed(details), context).await?;
                 Ok(seed::OrderResponse { status: STATUS.to_owned(), order_id: placed.order_id })
             })
-            .await
+            .await;
+        placing.ends(&placed);
+        placed
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use events::Currency;
+use ports::{LOAD_TEST_TYPE, Measures};
 use proto::v1::{self, order_ledger_server::OrderLedger};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ pub(crate) struct Edge {
     pub(crate) calls: Calls,
     pub(crate) placer: Placer,
     pub(crate) seed_currency: Currency,
+    pub(crate) measures: Measures,
     recorder: Recorder,
     reads: Reads,
     pub(crate) watches: Arc<Watches>,
@@ -55,6 +57,7 @@ impl Edge {
             calls: Calls::new(settings.calls_max, settings.call_time_max),
             placer: Placer::new(appender.clone(), Arc::clone(&snapshots), judge.clone()),
             seed_currency: settings.seed_currency,
+            measures: parts.measures.clone(),
             recorder: Recorder::new(appender, Arc::clone(&snapshots), judge),
             watches: Arc::new(watches),
             reads: Reads::new(snapshots, store, Arc::clone(&parts.index)),
@@ -97,6 +100,11 @@ impl LedgerService {
     }
 }
 
+/// The load test that an order is of, as far as its request says.
+fn load_test_type(request: &v1::PlaceOrderRequest) -> Option<&str> {
+    request.details.as_ref()?.labels.get(LOAD_TEST_TYPE).map(String::as_str)
+}
+
 #[tonic::async_trait]
 impl OrderLedger for LedgerService {
     async fn place_order(
@@ -104,10 +112,13 @@ impl OrderLedger for LedgerService {
         request: Request<v1::PlaceOrderRequest>,
     ) -> Result<Response<v1::PlaceOrderResponse>, Status> {
         let placer = &self.0.placer;
-        self.call("PlaceOrder", request, |message, context| async move {
+        let placing = self.0.measures.placing(load_test_type(request.get_ref()));
+        let placed = self.call("PlaceOrder", request, |message, context| async move {
             placer.place(placer.parse(&message)?, context).await
-        })
-        .await
+        });
+        let placed = placed.await;
+        placing.ends(&placed);
+        placed
     }
 
     type PlaceOrdersStream = Pipeline<Streaming<v1::PlaceOrderRequest>>;

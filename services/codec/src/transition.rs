@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use events::micros_between;
 use ports::{
     EventFields, LogRecord, PaymentDocument, ServiceFields, TraceFields, TransitionDocument,
-    seconds,
+    load_test_type, seconds,
 };
 
 use crate::{StateChange, StateChangeOutcome};
@@ -48,11 +48,7 @@ pub fn transition(
         total_minor: details.total().get(),
         region: details.region.to_string(),
         payment: PaymentDocument::from(&details.payment),
-        load_test_type: details
-            .labels()
-            .iter()
-            .find(|(key, _)| key.as_str() == "load_test_type")
-            .map(|(_, value)| value.to_string()),
+        load_test_type: load_test_type(details).map(str::to_owned),
     }
 }
 

@@ -22,6 +22,7 @@ pub mod delivery_store;
 pub mod event_log;
 pub mod generations;
 pub mod mailer;
+pub mod metric_stream;
 pub mod order_store;
 pub mod search_generations;
 pub mod search_index;

@@ -18,7 +18,7 @@ mod templates;
 use std::{sync::Arc, time::Duration};
 
 use consumer::{Alarm, Retry, Source, Standing, both, follow};
-use ports::{Clock, Consumer, DeadLetters, DeliveryStore, EventLog, Mailer, Reporter};
+use ports::{Clock, Consumer, DeadLetters, DeliveryStore, EventLog, Mailer, Measures, Reporter};
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::Error;
@@ -40,6 +40,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Says whether the mailer serves.
     pub health: Reporter,
+    /// Where it counts mails.
+    pub measures: Measures,
 }
 
 /// How the mailer works.
@@ -76,7 +78,7 @@ impl Default for Settings {
 /// # Errors
 /// [`Error`] if an operator must act. Servers that are away are waited for.
 pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> Result<(), Error> {
-    let Parts { log, deliveries, dead_letters, mailer, clock, health } = parts;
+    let Parts { log, deliveries, dead_letters, mailer, clock, health, measures } = parts;
     let stop = stop.child_token();
     let standing = Standing::new(health);
     let retry = |task| Retry::new(Consumer::Mailer, standing.task(task), stop.clone());
@@ -96,6 +98,7 @@ pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> R
         alarm,
         retry: sending,
         settings,
+        measures,
     };
     let source = Source { consumer: Consumer::Mailer, log, dead_letters, clock };
     both(&stop, follow(&source, &intake, &reading), sender.run()).await

@@ -11,7 +11,10 @@ use std::{
 use consumer::{Alarm, Error, Retry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use metrics::Counter;
-use ports::{Clock, Delivery, DeliveryKey, DeliveryResult, DeliveryStore, MailError, Mailer};
+use ports::{
+    Clock, Delivery, DeliveryKey, DeliveryResult, DeliveryStore, MailError, Mailer, Measured,
+    Measures,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{Renderer, Settings};
@@ -24,6 +27,7 @@ pub(crate) struct Sender {
     pub(crate) alarm: Alarm,
     pub(crate) retry: Retry,
     pub(crate) settings: Settings,
+    pub(crate) measures: Measures,
 }
 
 /// How the mail server is found.
@@ -172,6 +176,11 @@ impl Sender {
             }
         };
         mails(outcome).increment(1);
+        match result {
+            DeliveryResult::Sent => self.measures.mail(Measured::Success),
+            DeliveryResult::Failed { .. } => self.measures.mail(Measured::Failure),
+            DeliveryResult::Retry { .. } => {}
+        }
         result
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) seed_currency: Currency,
     pub(crate) mail_from: String,
     pub(crate) projector_workers: usize,
+    /// How often metrics are shipped; `None` means never.
+    pub(crate) metrics_interval: Option<Duration>,
     pub(crate) claim_lease: Duration,
     pub(crate) kafka: Kafka,
     pub(crate) postgres: Postgres,

@@ -8,15 +8,15 @@ use std::{
     sync::Arc,
 };
 
-use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
+use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchMetrics, ElasticsearchOptions};
 use adapter_embedded::{DataDir, DataDirLock, SqliteLog, SqliteSearch, SqliteStore};
 use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
     AuditStore, Clock, Concealing, DeadLetters, DeliveryStore, EventLog, Generations, IdSource,
-    Mailer, OrderStore, Pooled, SearchGenerations, SearchIndex, TimerStore, TopicSettings,
-    TransitionStream,
+    Mailer, Measures, MetricStream, OrderStore, Pooled, SearchGenerations, SearchIndex, TimerStore,
+    TopicSettings, TransitionStream,
 };
 
 use crate::{
@@ -48,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) search_generations: Arc<dyn SearchGenerations>,
     pub(crate) transitions: Arc<dyn TransitionStream>,
+    pub(crate) metrics: Arc<dyn MetricStream>,
+    pub(crate) measures: Measures,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -89,8 +91,9 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = open_log(r#use, config).await?;
         let stores = Stores::open(config).await?;
-        let Search { index: search, generations: search_generations, transitions } =
+        let Search { index: search, generations: search_generations, transitions, metrics } =
             open_search(config).await?;
+        let measures = config.metrics_interval.map_or_else(Measures::default, |_| Measures::on());
         let mailer = open_mailer(config, &clock)?;
         Ok(Self {
             log,
@@ -108,6 +111,8 @@ impl Parts {
             search,
             search_generations,
             transitions,
+            metrics,
+            measures,
             mailer,
             clock,
             ids: Arc::new(SystemIds),
@@ -150,15 +155,16 @@ async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, Open
     })
 }
 
-/// One index, and the stream beside it, behind three ports.
+/// One index, and the streams beside it, behind four ports.
 struct Search {
     index: Arc<dyn SearchIndex>,
     generations: Arc<dyn SearchGenerations>,
     transitions: Arc<dyn TransitionStream>,
+    metrics: Arc<dyn MetricStream>,
 }
 
 impl Search {
-    fn new<S>(config: &Config, index: S) -> Self
+    fn new<S>(config: &Config, index: S, metrics: Arc<dyn MetricStream>) -> Self
     where
         S: SearchIndex + SearchGenerations + TransitionStream + 'static,
     {
@@ -167,6 +173,7 @@ impl Search {
             index: Arc::<Concealing<S>>::clone(&index),
             generations: Arc::<Concealing<S>>::clone(&index),
             transitions: index,
+            metrics,
         }
     }
 }
@@ -174,18 +181,20 @@ impl Search {
 async fn open_search(config: &Config) -> Result<Search, OpenError> {
     Ok(match &config.search {
         SearchLocation::Sqlite(path) => {
-            Search::new(config, SqliteSearch::open(path).await.map_err(failed("search index"))?)
+            let index = SqliteSearch::open(path).await.map_err(failed("search index"))?;
+            Search::new(config, index.clone(), Arc::new(index))
         }
-        SearchLocation::Elasticsearch(url) => Search::new(
-            config,
-            ElasticsearchIndex::new(ElasticsearchOptions {
+        SearchLocation::Elasticsearch(url) => {
+            let options = ElasticsearchOptions {
                 url: url.clone(),
                 index_prefix: config.elasticsearch.index_prefix.clone(),
                 api_key: config.elasticsearch.api_key.clone(),
                 ..ElasticsearchOptions::default()
-            })
-            .map_err(failed("search index"))?,
-        ),
+            };
+            let metrics = ElasticsearchMetrics::new(options.clone());
+            let index = ElasticsearchIndex::new(options).map_err(failed("search index"))?;
+            Search::new(config, index, Arc::new(metrics.map_err(failed("stream of metrics"))?))
+        }
     })
 }
 

@@ -153,6 +153,19 @@ async fn search(parts: &Parts, stop: &CancellationToken) -> Result<Option<()>, P
     prepared.await.transpose().map_err(PrepareError::Search)
 }
 
+/// Prepares the stream of metrics. Nothing else needs it: one that can't be had is told of, and no more.
+pub(crate) async fn metrics(parts: &Parts, stop: &CancellationToken) {
+    let prepared = retry_until_ok(stop, waiting("stream of metrics"), || async {
+        match parts.metrics.prepare().await {
+            Err(error @ SearchError::Unavailable(_)) => Err(error),
+            settled => Ok(settled),
+        }
+    });
+    if let Some(Err(error)) = prepared.await {
+        tracing::warn!(%error, "metrics will not be kept");
+    }
+}
+
 fn waiting<E: std::fmt::Display>(part: &'static str) -> impl FnMut(&E, std::time::Duration) {
     move |error, delay| {
         tracing::warn!(part, %error, wait_ms = delay.as_millis(), "not there yet, trying again");

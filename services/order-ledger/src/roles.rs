@@ -31,20 +31,24 @@ pub(crate) struct Given<'a> {
 
 impl Given<'_> {
     pub(crate) fn api(self, listener: TcpListener) -> RoleRun {
-        let Parts { log, orders: store, search: index, clock, ids, .. } = self.parts.clone();
+        let Parts { log, orders: store, search: index, clock, ids, measures, .. } =
+            self.parts.clone();
         let settings =
             api::Settings { seed_currency: self.config.seed_currency, ..api::Settings::default() };
-        let parts = api::Parts { log, store, index, clock, ids, health: self.health };
+        let health = self.health;
+        let parts = api::Parts { log, store, index, clock, ids, health, measures };
         let run = api::run(parts, settings, listener, self.stop.clone());
         run.map(|ended_with| ended_with.map_err(ended("api"))).boxed()
     }
 
     pub(crate) fn projector(self) -> RoleRun {
-        let Parts { log, orders: store, dead_letters, audits, clock, .. } = self.parts.clone();
+        let Parts { log, orders: store, dead_letters, audits, clock, measures, .. } =
+            self.parts.clone();
         let auditor = replay::Auditor { log: log.clone(), orders: store.clone(), audits };
         let audit = auditor.run(AUDIT_EVERY, self.stop.clone()).then(|()| future::pending());
         let settings = projector::Settings { workers: self.config.projector_workers };
-        let parts = projector::Parts { log, store, dead_letters, clock, health: self.health };
+        let health = self.health;
+        let parts = projector::Parts { log, store, dead_letters, clock, health, measures };
         let run = projector::run(parts, settings, self.stop.clone());
         future::select(run.boxed(), audit.boxed())
             .map(|ended_with| ended_with.factor_first().0.map_err(ended("projector")))
@@ -63,11 +67,13 @@ impl Given<'_> {
     }
 
     pub(crate) fn mailer(self) -> RoleRun {
-        let Parts { log, deliveries, dead_letters, mailer, clock, .. } = self.parts.clone();
+        let Parts { log, deliveries, dead_letters, mailer, clock, measures, .. } =
+            self.parts.clone();
         let settings =
             mailer::Settings { lease: self.config.claim_lease, ..mailer::Settings::default() };
         let health = self.health;
-        let parts = mailer::Parts { log, deliveries, dead_letters, mailer, clock, health };
+        let parts =
+            mailer::Parts { log, deliveries, dead_letters, mailer, clock, health, measures };
         let run = mailer::run(parts, settings, self.stop.clone());
         run.map(|ended_with| ended_with.map_err(ended("mailer"))).boxed()
     }

@@ -13,7 +13,7 @@ use crate::{
     parts::{self, OpenError, Parts},
     prepare::{self, PrepareError, Ready, Wanted},
     roles::{self, Given, RoleRun},
-    telemetry::{self, Measuring, Scrape},
+    telemetry::{self, Measuring, Scrape, Seen, Shipping},
 };
 
 /// Why the process had to end.
@@ -49,6 +49,9 @@ pub(crate) struct Running {
     pub(crate) health: Health,
     tasks: JoinSet<Result<(), ServeError>>,
     stop: CancellationToken,
+    /// Ends last, with what the others have measured up to their end.
+    shipping: JoinSet<()>,
+    stop_shipping: CancellationToken,
 }
 
 /// Opens the parts, binds the ports and starts every role. Servers that are away are waited for in the background.
@@ -78,7 +81,14 @@ pub(crate) async fn start(
     let served = http::serve(http, scrape, stop.clone());
     tasks.spawn(async move { served.await.map_err(roles::ended("HTTP")) });
     tasks.spawn(tidy_metrics(metrics, stop.clone()));
-    let measuring = Measuring::new(parts.clone(), config.roles.clone());
+    let (mut shipping, stop_shipping, seen) =
+        (JoinSet::new(), CancellationToken::new(), Seen::default());
+    if let Some(every) = config.metrics_interval {
+        let Parts { metrics, clock, measures, .. } = parts.clone();
+        let ship = Shipping::new(metrics, clock, measures, seen.clone(), every);
+        shipping.spawn(ship.run(stop_shipping.clone()));
+    }
+    let measuring = Measuring::new(parts.clone(), config.roles.clone(), seen);
     tasks.spawn(measure_when_ready(measuring, ready.clone(), stop.clone()));
     let search = config.roles.contains(&Role::Search);
     let wanted = Wanted { state: true, search, replay_if_needed };
@@ -102,7 +112,7 @@ pub(crate) async fn start(
         };
         tasks.spawn(when_ready(role, ready.clone(), stop.clone(), run));
     }
-    Ok(Running { parts, health, tasks, stop })
+    Ok(Running { parts, health, tasks, stop, shipping, stop_shipping })
 }
 
 impl Running {
@@ -119,6 +129,12 @@ impl Running {
             }
         }
         self.parts.log.flush().await;
+        self.stop_shipping.cancel();
+        while let Some(ended) = self.shipping.join_next().await {
+            if let Err(panic) = ended {
+                tracing::error!(%panic, "metrics are not shipped any more");
+            }
+        }
         tracing::info!("drained");
         first_error.map_or(Ok(()), Err)
     }

@@ -5,6 +5,10 @@ mod lag;
 mod measure;
 mod process;
 mod scrape;
+mod seen;
+mod ship;
 
 pub(crate) use measure::Measuring;
 pub(crate) use scrape::{Scrape, install};
+pub(crate) use seen::Seen;
+pub(crate) use ship::Shipping;

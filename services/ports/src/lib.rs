@@ -13,6 +13,8 @@ mod health;
 mod history;
 mod log;
 mod mail;
+mod measures;
+mod metric;
 mod murmur2;
 mod retry;
 mod search;
@@ -39,6 +41,14 @@ pub use log::{
     SubscriptionEvent, Topic, TopicSettings,
 };
 pub use mail::{Mail, MailError, Mailer};
+pub use measures::{
+    LOAD_TEST_TYPE, Measured, Measures, OTHER_LOAD_TESTS, Placing, Taken, Told, Updates,
+    load_test_type,
+};
+pub use metric::{
+    LatencyHistogram, MailFields, MetricDocument, MetricEventFields, MetricOf, MetricServiceFields,
+    MetricStream, NodeFields,
+};
 pub use murmur2::partition_for_key;
 pub use retry::{Backoff, retry_until_ok};
 pub use search::{

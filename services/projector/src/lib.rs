@@ -7,13 +7,14 @@
 
 mod announce;
 mod decide;
+mod measure;
 mod patience;
 mod recover;
 mod worker;
 
 use std::sync::Arc;
 
-use ports::{Clock, DeadLetters, EventLog, LogError, OrderStore, Reporter};
+use ports::{Clock, DeadLetters, EventLog, LogError, Measures, OrderStore, Reporter};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Says whether the projector serves.
     pub health: Reporter,
+    /// Where it notes how long state updates take.
+    pub measures: Measures,
 }
 
 /// How the projector works.

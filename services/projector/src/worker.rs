@@ -18,7 +18,7 @@ use projection::{Known, Projected, Projection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Parts, announce::Announcer, patience::Patience, recover};
+use crate::{Error, Parts, announce::Announcer, measure::Appended, patience::Patience, recover};
 
 /// How long progress of announcements may stay unwritten while nothing else is committed.
 const IDLE: Duration = Duration::from_millis(500);
@@ -165,7 +165,7 @@ impl Worker {
         if records.is_empty() {
             return Some(Vec::new());
         }
-        let newest = records.iter().filter_map(|record| record.appended_at).max();
+        let appended = Appended::of(&records);
         let (now, undecided) = (self.parts.clock.now(), HashSet::new());
         let projection = Projection::decode(records, self.partitions, now, &undecided);
         let known = self.load(&projection.orders()).await?;
@@ -176,6 +176,7 @@ impl Worker {
             step.announced = self.held.get(&step.partition)?.announced;
         }
         self.commit(&commit).await?;
+        let committed_at = self.parts.clock.now();
         for step in &commit.partitions {
             if let Some(progress) = self.held.get_mut(&step.partition) {
                 (progress.next, progress.digest) = (step.next, step.digest);
@@ -188,11 +189,7 @@ impl Worker {
             self.all_announced();
         }
         count(&commit, anomalies);
-        if let Some(appended_at) = newest {
-            let delay = self.parts.clock.now() - appended_at;
-            metrics::histogram!("order_ledger_projector_delay_seconds")
-                .record(delay.to_std().unwrap_or_default().as_secs_f64());
-        }
+        appended.measure(&commit, committed_at, &self.parts.measures);
         let next = commit.partitions.iter();
         Some(next.map(|s| Position { partition: s.partition, offset: s.next }).collect())
     }

@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod log;
+pub mod metrics;
 pub mod sample;
 pub mod servers;
 mod wait;

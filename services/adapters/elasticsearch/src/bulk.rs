@@ -1,7 +1,7 @@
 //! Bulk requests: many documents into few bodies, and the answers back to one outcome a document.
 
 use elasticsearch::{BulkParts, Elasticsearch};
-use ports::{IndexOutcome, OrderDocument, SearchError, TransitionDocument};
+use ports::{IndexOutcome, MetricDocument, OrderDocument, SearchError, TransitionDocument};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Failure, answer, is_later};
@@ -42,6 +42,18 @@ impl Document for TransitionDocument {
 
     fn action(&self) -> Action {
         // What is there by that id stays: a repeat changes nothing.
+        Action::Create { id: self.id() }
+    }
+}
+
+impl Document for MetricDocument {
+    /// It has none: it is written once.
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn action(&self) -> Action {
+        // As with transitions: what is told twice is there once.
         Action::Create { id: self.id() }
     }
 }

@@ -16,7 +16,9 @@ use crate::{
     aliases::Aliases,
     answer::{Failure, answer, ask},
     bulk::{self, Target},
-    find, prepare, transitions,
+    find, prepare,
+    schema::Schema,
+    stream,
 };
 
 /// A [`SearchIndex`] on Elasticsearch 8.19 or 9.
@@ -105,7 +107,7 @@ impl Buckets {
 impl SearchIndex for ElasticsearchIndex {
     async fn prepare(&self) -> Result<(), SearchError> {
         prepare::prepare(&self.client, &self.aliases).await?;
-        transitions::prepare_stream(&self.client, &self.stream).await
+        stream::prepare(&self.client, &self.stream, &Schema::transitions()?).await
     }
 
     async fn upsert(&self, documents: &[OrderDocument]) -> Result<Vec<IndexOutcome>, SearchError> {

@@ -17,8 +17,8 @@ use crate::aliases::Aliases;
 pub struct ElasticsearchOptions {
     /// `http://host:port` or `https://…`, with `user:password@` for basic authentication.
     pub url: String,
-    /// Put before the aliases `orders` and `orders-write`, the data stream `order-transitions`, and the names of their
-    /// templates and indices.
+    /// Put before the aliases `orders` and `orders-write`, the data streams `order-transitions` and `order-ledger-metrics`,
+    /// and the names of their templates and indices.
     pub index_prefix: String,
     /// An encoded API key, instead of a user in the URL.
     pub api_key: Option<String>,
@@ -72,6 +72,11 @@ impl ElasticsearchOptions {
     /// The data stream of transitions. Its prefix is checked with the aliases.
     pub(crate) fn stream(&self) -> String {
         format!("{}order-transitions", self.index_prefix)
+    }
+
+    /// The data stream of metrics. Its prefix is checked with the aliases.
+    pub(crate) fn metrics(&self) -> String {
+        format!("{}order-ledger-metrics", self.index_prefix)
     }
 
     /// A client that connects when it is first used.

@@ -74,8 +74,9 @@ pub(crate) async fn put_templates(
         }
     }
     let [settings, mappings, _] = component_names(alias);
+    // Mappings first: a server that does not know a type of them keeps nothing.
     for (name, body) in
-        [(settings, &schema.settings_template), (mappings, &schema.mappings_template)]
+        [(mappings, &schema.mappings_template), (settings, &schema.settings_template)]
     {
         let name = ClusterPutComponentTemplateParts::Name(&name);
         answer(client.cluster().put_component_template(name).body(body).send()).await?.success()?;

@@ -12,14 +12,18 @@ const STREAM_MAPPINGS: &str =
     include_str!("../../../../infra/elasticsearch/order-transitions-mappings.json");
 const STREAM_SETTINGS: &str =
     include_str!("../../../../infra/elasticsearch/order-transitions-settings.json");
+const METRICS_MAPPINGS: &str =
+    include_str!("../../../../infra/elasticsearch/order-ledger-metrics-mappings.json");
+const METRICS_SETTINGS: &str =
+    include_str!("../../../../infra/elasticsearch/order-ledger-metrics-settings.json");
 
 /// What a template makes.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Indices that give way to each other behind aliases.
     Generations,
-    /// A data stream and its backing indices.
-    Stream,
+    /// A data stream and its backing indices, of what this says.
+    Stream(&'static str),
 }
 
 /// The templates of this program, to be put under one set of names.
@@ -66,7 +70,14 @@ impl Schema {
 
     /// Of the stream of transitions.
     pub(crate) fn transitions() -> Result<Self, SearchError> {
-        Self::embedded(Kind::Stream, STREAM_MAPPINGS, STREAM_SETTINGS)
+        let kind = Kind::Stream("The transitions of the order ledger");
+        Self::embedded(kind, STREAM_MAPPINGS, STREAM_SETTINGS)
+    }
+
+    /// Of the stream of metrics.
+    pub(crate) fn metrics() -> Result<Self, SearchError> {
+        let kind = Kind::Stream("The metrics of the order ledger");
+        Self::embedded(kind, METRICS_MAPPINGS, METRICS_SETTINGS)
     }
 
     /// Reads the embedded files.
@@ -98,9 +109,9 @@ impl Schema {
                 "composed_of": [settings, mappings, custom],
                 "ignore_missing_component_templates": [custom],
             }),
-            Kind::Stream => json!({
+            Kind::Stream(description) => json!({
                 "version": self.version,
-                "_meta": { "description": "The transitions of the order ledger" },
+                "_meta": { "description": description },
                 "index_patterns": [name],
                 "priority": 500,
                 "data_stream": {},
@@ -203,7 +214,7 @@ mod tests {
 
     #[test]
     fn both_files_are_of_one_version() {
-        for schema in [schema(), Schema::transitions().unwrap()] {
+        for schema in [schema(), Schema::transitions().unwrap(), Schema::metrics().unwrap()] {
             assert_eq!(schema.mappings_template["version"], schema.version);
             assert_eq!(schema.settings_template["version"], schema.version);
             assert!(schema.version > 0);
@@ -217,7 +228,7 @@ mod tests {
         let mut document = OrderDocument::from(&sample::folded(&sample::lifecycle(order)));
         document.cancel_reason = Some("so that no field is empty".to_owned());
         document.seconds_in_state = State::ALL.map(|state| (state.name(), 0.0)).into();
-        check_fields(&schema(), &serde_json::to_value(document).unwrap());
+        check_fields(&schema(), &[json!(document)]);
 
         let mut transition = sample::transitions(&sample::lifecycle(order)).remove(1);
         transition.trace = Some(TraceFields { id: "0".repeat(32) });
@@ -225,12 +236,27 @@ mod tests {
         transition.lag_seconds = Some(0.5);
         transition.load_test_type = Some("soak".to_owned());
         let schema = Schema::transitions().unwrap();
-        check_fields(&schema, &serde_json::to_value(transition).unwrap());
+        check_fields(&schema, &[json!(transition)]);
     }
 
-    fn check_fields(schema: &Schema, document: &Value) {
+    #[test]
+    fn the_mapping_has_exactly_the_fields_of_metrics() {
+        let documents = testkit::metrics::interval("here", 1).into_iter().map(|document| {
+            let mut document = json!(document);
+            // One field, though it is an object.
+            if let Some(histogram) = document.get_mut("latency_seconds") {
+                assert!(histogram["values"].is_array() && histogram["counts"].is_array());
+                *histogram = json!("a histogram");
+            }
+            document
+        });
+        check_fields(&Schema::metrics().unwrap(), &documents.collect::<Vec<_>>());
+    }
+
+    /// Together the documents have all fields.
+    fn check_fields(schema: &Schema, documents: &[Value]) {
         let mut written = BTreeSet::new();
-        paths("", document, &mut written);
+        documents.iter().for_each(|document| paths("", document, &mut written));
         let mut mapped = field_types(&schema.mappings.properties);
         mapped.retain(|path, r#type| {
             let is_branch = matches!(r#type.as_str(), "object" | "nested");

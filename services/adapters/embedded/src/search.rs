@@ -1,7 +1,8 @@
-//! The search index: documents as JSON, their words in FTS5; beside it their transitions.
+//! The search index: documents as JSON, their words in FTS5; beside it their transitions, and metrics.
 
 mod find;
 mod generations;
+mod metrics;
 mod transitions;
 
 use std::{collections::BTreeMap, path::Path};
@@ -42,6 +43,7 @@ impl SqliteSearch {
                 "transitions",
                 include_str!("../../../../migrations/sqlite/0004_search_transitions.sql"),
             ),
+            ("metrics", include_str!("../../../../migrations/sqlite/0005_search_metrics.sql")),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await? })
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use adapter_embedded::{SqliteLog, SqliteSearch, SqliteStore};
 use events::OrderId;
-use ports::{EventLog, Health, OrderStore, SearchIndex as _, TopicSettings};
+use ports::{EventLog, Health, Measures, OrderStore, SearchIndex as _, TopicSettings};
 use proto::{
     seed::order_service_client::OrderServiceClient,
     v1::{self, order_ledger_client::OrderLedgerClient},
@@ -66,6 +66,7 @@ impl System {
             dead_letters: state,
             clock: clock.clone(),
             health: health.reporter("projector"),
+            measures: Measures::default(),
         };
         let settings = projector::Settings { workers: 1 };
         projector.spawn(projector::run(projector_parts, settings, stop_projector.clone()));
@@ -83,6 +84,7 @@ impl System {
             clock: clock.clone(),
             ids: Arc::new(TestIds::seeded(1)),
             health: health.reporter("api"),
+            measures: Measures::default(),
         };
         let mut api = JoinSet::new();
         api.spawn(api::run(parts, settings, listener, stop_api.clone()));
@@ -123,6 +125,7 @@ impl System {
             clock: self.clock.clone(),
             ids: Arc::new(TestIds::seeded(2)),
             health: self.health.reporter("another api"),
+            measures: Measures::default(),
         };
         self.api.spawn(api::run(parts, api::Settings::default(), listener, self.stop_api.clone()));
         OrderLedgerClient::new(connect(address).await)

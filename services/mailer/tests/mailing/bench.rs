@@ -11,8 +11,8 @@ use bytes::Bytes;
 use events::Event;
 use mailer::{Error, Parts, Settings};
 use ports::{
-    DeadLetters, DeliveryStore as _, EventLog as _, Health, Mail, MailError, Mailer, NewRecord,
-    OrderStore as _, Topic, TopicSettings,
+    DeadLetters, DeliveryStore as _, EventLog as _, Health, Mail, MailError, Mailer, Measures,
+    NewRecord, OrderStore as _, Topic, TopicSettings,
 };
 use tempfile::TempDir;
 use testkit::{TestClock, log, wait_for};
@@ -70,6 +70,7 @@ impl Bench {
             mailer: self.server.clone(),
             clock: self.clock.clone(),
             health: self.health.reporter("mailer"),
+            measures: Measures::default(),
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(mailer::run(parts, settings, stop.clone()));

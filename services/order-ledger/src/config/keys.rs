@@ -164,6 +164,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a mail or timer that a dead process had claimed waits for another one",
     ),
     key(
+        "metrics_interval",
+        "10s",
+        "a duration of 100ms to 1h, or off",
+        "How often a process appends what it measured to the stream of metrics",
+    ),
+    key(
         "kafka.topic_prefix",
         "",
         "letters, digits, dot, dash, underscore",

@@ -125,6 +125,7 @@ impl Resolved {
             mail_from: self.parse("mail_from", |t| t.contains('@').then(|| t.to_owned()))?,
             projector_workers: self.parse("projector_workers", |text| within(text, 1..=64))?,
             claim_lease: self.parse("claim_lease", |text| after(text).flatten())?,
+            metrics_interval: self.parse("metrics_interval", interval)?,
             kafka: Kafka {
                 topic_prefix: self.parse("kafka.topic_prefix", |text| {
                     name(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
@@ -341,6 +342,13 @@ fn properties(text: &str) -> Option<Vec<(String, String)>> {
 #[expect(clippy::option_option, reason = "outer: whether it parses; inner: whether it is off")]
 fn after(text: &str) -> Option<Option<Duration>> {
     if text == "off" { Some(None) } else { duration(text).map(Some) }
+}
+
+#[expect(clippy::option_option, reason = "outer: whether it parses; inner: whether it is off")]
+fn interval(text: &str) -> Option<Option<Duration>> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_hours(1);
+    after(text).filter(|interval| interval.is_none_or(|interval| ALLOWED.contains(&interval)))
 }
 
 /// `500ms`, `90s`, `15m`, `12h` or `30d`.

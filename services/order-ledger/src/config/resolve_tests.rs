@@ -30,7 +30,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
 
 #[test]
 fn a_wrong_value_says_which_key_what_was_given_and_what_is_allowed() {
-    let cases: [(&str, &str, &str); 7] = [
+    let cases: [(&str, &str, &str); 8] = [
         (
             "log",
             "kafka://broker",
@@ -52,6 +52,11 @@ fn a_wrong_value_says_which_key_what_was_given_and_what_is_allowed() {
             "fulfilment.pay_after",
             "soon",
             "--fulfilment-pay-after is \"soon\"; allowed: a duration such as 500ms, 90s, 15m, 12h or 30d, or off",
+        ),
+        (
+            "metrics_interval",
+            "5ms",
+            "--metrics-interval is \"5ms\"; allowed: a duration of 100ms to 1h, or off",
         ),
         ("log_partitions", "0", "--log-partitions is \"0\"; allowed: auto, or 1 to 1000"),
     ];

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use ports::LOAD_TEST_TYPE;
 use proto::v1;
 
 use super::{dice::Dice, plan::Plan};
 
-/// The metric of the system that this one replaced, and the run, to find its orders again.
-const LABEL_TYPE: &str = "load_test_type";
+/// Beside the label of its load test, the run's own, to find its orders again.
 const LABEL_RUN: &str = "load_run";
 
 /// Regions and towns in them.
@@ -73,7 +73,7 @@ pub(super) fn order(plan: &Plan, number: u64) -> v1::PlaceOrderRequest {
             bank: dice.one_of(BANKS).unwrap_or_default().to_owned(),
         }),
         labels: BTreeMap::from([
-            (LABEL_TYPE.to_owned(), plan.load_test_type.clone()),
+            (LOAD_TEST_TYPE.to_owned(), plan.load_test_type.clone()),
             (LABEL_RUN.to_owned(), plan.run_id.clone()),
         ]),
     };

@@ -251,6 +251,11 @@ pub(crate) const METRICS: &[Metric] = &[
         &["operation"],
         "Operations on a search index that a replay had to try again",
     ),
+    counter(
+        "order_ledger_metric_documents_total",
+        &["outcome"],
+        "Documents of metrics given to their stream: indexed, stale (there already), refused, or dropped before",
+    ),
     // The process.
     gauge(
         "order_ledger_role_ready",

@@ -6,7 +6,10 @@ use std::{collections::HashMap, time::Duration};
 use ports::{Consumer, LogError, Partition, StoreError, Topic};
 use tokio_util::sync::CancellationToken;
 
-use super::lag::Ends;
+use super::{
+    lag::Ends,
+    seen::{Seen, Waiting},
+};
 use crate::{config::Role, parts::Parts};
 
 /// How often it is measured.
@@ -25,12 +28,13 @@ pub(crate) struct Measuring {
     parts: Parts,
     roles: Vec<Role>,
     ends: HashMap<Partition, Ends>,
+    seen: Seen,
 }
 
 impl Measuring {
-    /// Of a process that plays these roles.
-    pub(crate) fn new(parts: Parts, roles: Vec<Role>) -> Self {
-        Self { parts, roles, ends: HashMap::new() }
+    /// Of a process that plays these roles. What is found is left in `seen`, too.
+    pub(crate) fn new(parts: Parts, roles: Vec<Role>, seen: Seen) -> Self {
+        Self { parts, roles, ends: HashMap::new(), seen }
     }
 
     /// Measures again and again until `stop`.
@@ -60,15 +64,18 @@ impl Measuring {
             let open = letters.iter().find(|(of, _)| *of == consumer).map_or(0, |(_, n)| *n);
             metrics::gauge!("order_ledger_dead_letters_open", "consumer" => consumer.name())
                 .set(open as f64);
+            let mut waiting = Waiting { dead_letters_open: open, mails_pending: None };
             match role {
                 Role::Projector => self.lag().await?,
                 Role::Mailer => {
                     let pending = self.parts.deliveries.pending().await?;
                     metrics::gauge!("order_ledger_mails_pending").set(pending as f64);
+                    waiting.mails_pending = Some(pending);
                 }
                 Role::Fulfilment => self.timers().await?,
                 Role::Api | Role::Search => {}
             }
+            self.seen.waiting(consumer, waiting);
         }
         Ok(())
     }
@@ -84,6 +91,7 @@ impl Measuring {
             let Some(end) = ends.iter().find(|end| end.partition == partition) else { continue };
             let seen = self.ends.entry(partition).or_default();
             let lag = seen.look(now, end.offset, progress.next);
+            self.seen.lag(partition, lag);
             let partition = partition.to_string();
             metrics::gauge!("order_ledger_projector_lag_records", "partition" => partition.clone())
                 .set(lag.records as f64);

@@ -10,7 +10,11 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::{installation::Installation, oracle::Oracle};
 
 /// Asks an index or a stream; `None` if it is not there.
-async fn search(installation: &Installation, name: &str, query: &Value) -> Option<Value> {
+pub(crate) async fn search(
+    installation: &Installation,
+    name: &str,
+    query: &Value,
+) -> Option<Value> {
     let url = format!("{}/{name}", installation.elasticsearch);
     let http = reqwest::Client::new();
     if http.post(format!("{url}/_refresh")).send().await.unwrap().status() == 404 {

@@ -75,6 +75,10 @@ impl Installation {
         format!("{}-order-transitions", self.name)
     }
 
+    pub(crate) fn metric_stream(&self) -> String {
+        format!("{}-order-ledger-metrics", self.name)
+    }
+
     /// A mail address that only this test's orders have.
     pub(crate) fn address(&self, customer: usize) -> String {
         address_of(&self.name, customer)
@@ -133,9 +137,11 @@ impl Installation {
             let index = format!("{}/{index}", self.elasticsearch);
             http.delete(index).send().await.unwrap().error_for_status().unwrap();
         }
-        // Not every test makes one.
-        let stream = format!("{}/_data_stream/{}", self.elasticsearch, self.stream());
-        http.delete(stream).send().await.unwrap();
+        for stream in [self.stream(), self.metric_stream()] {
+            // Not every test makes them.
+            let stream = format!("{}/_data_stream/{stream}", self.elasticsearch);
+            http.delete(stream).send().await.unwrap();
+        }
         crate::oracle::delete_topics(&self).await;
     }
 }

@@ -30,6 +30,7 @@ mod kibana_panels;
 mod kill;
 mod load;
 mod locust;
+mod measures;
 mod metrics;
 mod monitoring;
 mod oracle;

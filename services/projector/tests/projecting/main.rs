@@ -15,6 +15,7 @@ mod faulty_log;
 
 mod faulty_store;
 mod handover;
+mod measuring;
 mod oracle;
 mod parking;
 mod rival;

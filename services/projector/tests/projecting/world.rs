@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use adapter_embedded::{SqliteLog, SqliteStore};
 use ports::{
-    DeadLetter, DeadLetters, EventLog, Health, LetterFilter, LetterStatus, NewRecord, OrderStore,
-    Progress, StoredSnapshot, Topic, TopicSettings,
+    DeadLetter, DeadLetters, EventLog, Health, LetterFilter, LetterStatus, Measures, NewRecord,
+    OrderStore, Progress, StoredSnapshot, Topic, TopicSettings,
 };
 use projector::{Error, Parts, Settings};
 use tempfile::TempDir;
@@ -131,7 +131,8 @@ pub(crate) fn parts(
     dead_letters: Arc<dyn DeadLetters>,
 ) -> Parts {
     let health = Health::default().reporter("projector");
-    Parts { log, store, dead_letters, clock: Arc::new(TestClock::default()), health }
+    let (clock, measures) = (Arc::new(TestClock::default()), Measures::default());
+    Parts { log, store, dead_letters, clock, health, measures }
 }
 
 /// A projector at work.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use codec::event_record;
 use events::{Event, Order, OrderId};
 use ports::{
-    Commit, EventLog as _, Health, LogRecord, NewRecord, OrderDocument, OrderStore as _, Position,
-    SearchIndex as _, SnapshotRow, Topic, TopicSettings,
+    Commit, EventLog as _, Health, LogRecord, Measures, NewRecord, OrderDocument, OrderStore as _,
+    Position, SearchIndex as _, SnapshotRow, Topic, TopicSettings,
 };
 use replay::{Difference, Ledger, Share, Verification, VerifySettings, verify_with};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -109,6 +109,7 @@ impl World {
             dead_letters: self.store.clone(),
             clock: Arc::new(TestClock::default()),
             health: Health::default().reporter("projector"),
+            measures: Measures::default(),
         };
         let stop = CancellationToken::new();
         let running =

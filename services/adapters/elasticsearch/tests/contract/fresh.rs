@@ -1,6 +1,6 @@
 //! Names that no other test has, on the server that all tests share.
 
-use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
+use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchMetrics, ElasticsearchOptions};
 use elasticsearch::{
     Elasticsearch,
     http::{Method, headers::HeaderMap, transport::Transport},
@@ -17,6 +17,9 @@ pub(crate) struct Fresh {
     pub(crate) options: ElasticsearchOptions,
     pub(crate) alias: String,
     pub(crate) stream: String,
+    pub(crate) metrics: ElasticsearchMetrics,
+    /// Their stream.
+    pub(crate) metric_stream: String,
     client: Elasticsearch,
 }
 
@@ -28,9 +31,11 @@ impl Fresh {
         let index_prefix = format!("{}-", testkit::servers::unique("test"));
         let alias = format!("{index_prefix}orders");
         let stream = format!("{index_prefix}order-transitions");
+        let metric_stream = format!("{index_prefix}order-ledger-metrics");
         let options = ElasticsearchOptions { url, index_prefix, ..ElasticsearchOptions::default() };
         let index = ElasticsearchIndex::new(options.clone()).unwrap();
-        Self { index, options, alias, stream, client }
+        let metrics = ElasticsearchMetrics::new(options.clone()).unwrap();
+        Self { index, options, alias, stream, metrics, metric_stream, client }
     }
 
     pub(crate) async fn prepared() -> Self {
@@ -76,14 +81,16 @@ impl Fresh {
             self.ask(Method::Delete, &format!("{{}}-g{n}?ignore_unavailable=true"), None).await;
         }
         // Not every test has a stream.
-        self.ask(Method::Delete, &format!("_data_stream/{}", self.stream), None).await;
-        for name in [
-            "_index_template/*",
-            "_component_template/*-settings",
-            "_component_template/*-mappings",
-            "_component_template/*@custom",
-        ] {
-            self.ask(Method::Delete, &name.replace('*', &self.stream), None).await;
+        for stream in [&self.stream, &self.metric_stream] {
+            for name in [
+                "_data_stream/*",
+                "_index_template/*",
+                "_component_template/*-settings",
+                "_component_template/*-mappings",
+                "_component_template/*@custom",
+            ] {
+                self.ask(Method::Delete, &name.replace('*', stream), None).await;
+            }
         }
         for path in [
             "_index_template/{}",
