@@ -13,7 +13,7 @@ use crate::{
     parts::{self, OpenError, Parts},
     prepare::{self, PrepareError, Ready, Wanted},
     roles::{self, Given, RoleRun},
-    telemetry::{self, Measuring, Scrape},
+    telemetry::{self, Measuring, Scrape, TraceError, Traces},
 };
 
 /// Why the process had to end.
@@ -38,6 +38,8 @@ pub(crate) enum ServeError {
     },
     #[error("can't record metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error(transparent)]
+    Traces(#[from] TraceError),
 }
 
 /// How often histograms and idle metrics are tidied up, so that they do not grow while no one scrapes.
@@ -47,6 +49,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Running {
     pub(crate) parts: Parts,
     pub(crate) health: Health,
+    traces: Traces,
     tasks: JoinSet<Result<(), ServeError>>,
     stop: CancellationToken,
 }
@@ -60,6 +63,7 @@ pub(crate) async fn start(
 ) -> Result<Running, ServeError> {
     let metrics = telemetry::install()?;
     let parts = Parts::open(config).await?;
+    let traces = Traces::start(config, parts.ids.as_ref())?;
     let health = Health::default();
     // Before anyone can ask: a role that is not known yet must not look as if it served.
     let reporters: Vec<_> =
@@ -102,7 +106,7 @@ pub(crate) async fn start(
         };
         tasks.spawn(when_ready(role, ready.clone(), stop.clone(), run));
     }
-    Ok(Running { parts, health, tasks, stop })
+    Ok(Running { parts, health, traces, tasks, stop })
 }
 
 impl Running {
@@ -119,6 +123,7 @@ impl Running {
             }
         }
         self.parts.log.flush().await;
+        self.traces.end().await;
         tracing::info!("drained");
         first_error.map_or(Ok(()), Err)
     }

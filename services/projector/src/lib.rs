@@ -9,6 +9,7 @@ mod announce;
 mod decide;
 mod patience;
 mod recover;
+mod traces;
 mod worker;
 
 use std::sync::Arc;

@@ -41,3 +41,5 @@ mod python;
 mod replay;
 mod replay_verbs;
 mod servers_away;
+mod trace_collector;
+mod traces;

@@ -20,5 +20,6 @@ mod parking;
 mod rival;
 mod story;
 mod sweeps;
+mod traces;
 mod unfit;
 mod world;
