@@ -9,6 +9,7 @@ mod placed;
 mod read;
 mod replayed;
 mod setup;
+mod traces;
 
 use std::{error::Error, io::Write as _, time::Duration};
 
@@ -37,6 +38,9 @@ struct Args {
     /// How many orders of five events each are folded, and replayed
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
+    /// Follow so many of the calls, from 0 to 1; their spans are made, and thrown away instead of sent
+    #[arg(long, value_name = "RATIO")]
+    traces: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,6 +75,9 @@ async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let wanted = |measure| args.measures.is_empty() || args.measures.contains(&measure);
     let duration = Duration::from_secs(args.seconds);
+    if let Some(ratio) = args.traces {
+        traces::follow(ratio);
+    }
     let mut rows = Vec::new();
     if wanted(Measure::Unary) || wanted(Measure::Streamed) {
         let server = setup::Server::start().await?;

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use adapter_embedded::SqliteLog;
+use codec::event_record;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use ports::Traceparent;
+use ports::{EventLog as _, NewRecord, Topic, TopicSettings, Traceparent};
 use proto::v1;
-use testkit::{servers::unique, wait_for};
+use testkit::{log, sample, servers::unique, wait_for};
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout},
@@ -229,4 +231,37 @@ async fn a_collector_that_is_away_costs_nothing_but_its_spans() {
         let took = began.elapsed();
         assert!(took < Duration::from_secs(30), "it took {took:?} to end");
     }
+}
+
+/// Whether spans are made or not: a trace that someone else follows is found in the log as well.
+#[tokio::test]
+async fn lines_of_the_log_say_which_order_and_which_trace() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.data()).unwrap();
+    let events = SqliteLog::open(&folder.data().join("log.db")).await.unwrap();
+    events.prepare(TopicSettings { partitions: Some(4), replication: None }).await.unwrap();
+    let (misfit, unreadable) = (client(1, true), client(2, false));
+    let (id, parked) = (sample::order_id(1), sample::order_id(2));
+    let records = vec![
+        event_record(&sample::placed(id), None),
+        event_record(&sample::delivered(id), Some(misfit)),
+        NewRecord {
+            value: "no protobuf".into(),
+            ..event_record(&sample::placed(parked), Some(unreadable))
+        },
+    ];
+    log::append(&events, Topic::Events, records).await;
+    drop(events);
+
+    let mut process = folder.serve("lines", &[]);
+    for (message, order_id, trace) in [
+        ("a fact does not fit its order: an anomaly", id, misfit),
+        ("a record can't be read: dead letter", parked, unreadable),
+    ] {
+        let line = process.says(message).await;
+        assert_eq!(line["order_id"], order_id.to_string(), "{line}");
+        assert_eq!(line["trace_id"], trace.trace_id().to_string(), "{line}");
+        assert!(line["partition"].is_string() && line["offset"].is_string(), "{line}");
+    }
+    process.stop().await;
 }
