@@ -132,3 +132,42 @@ impl Trail {
 pub(crate) const fn to_proto(position: Position) -> v1::LogPosition {
     v1::LogPosition { partition: position.partition.0, offset: position.offset.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::{
+        sample,
+        spans::{self, attribute, client, named},
+    };
+
+    use super::*;
+
+    fn record(trail: &Trail) -> NewRecord {
+        codec::event_record(&sample::placed(sample::order_id(1)), trail.traceparent)
+    }
+
+    #[test]
+    fn a_full_queue_that_is_tried_again_is_one_span() {
+        let (kept, trace) = (spans::follow(), client(1, true));
+        let mut trail = Trail::of_stream(Some(trace));
+        let (mut first, mut again) = (record(&trail), record(&trail));
+        trail.follow(&mut first);
+        trail.not_appended(&AppendError::QueueFull);
+        trail.follow(&mut again);
+        assert_eq!(first, again);
+        drop(trail);
+        let made = kept.of(trace);
+        assert_eq!(attribute(named(&made, "send orders.events"), "error.type"), "");
+    }
+
+    #[test]
+    fn a_full_queue_that_is_answered_is_a_span_that_failed() {
+        let (kept, trace) = (spans::follow(), client(2, true));
+        let mut trail = Trail::of_call(Some(trace));
+        trail.follow(&mut record(&trail));
+        trail.not_appended(&AppendError::QueueFull);
+        drop(trail);
+        let made = kept.of(trace);
+        assert_eq!(attribute(named(&made, "send orders.events"), "error.type"), "queue_full");
+    }
+}

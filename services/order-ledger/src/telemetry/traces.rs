@@ -109,3 +109,17 @@ fn settings(config: &Config) -> trace::Settings {
     let ratio = config.traces.sample_ratio;
     trace::Settings { ratio, log, index, topic_prefix, index_prefix }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is connected yet: a collector may come later.
+    #[tokio::test]
+    async fn a_collector_may_be_reached_with_tls_or_without() {
+        for endpoint in ["http://127.0.0.1:4317", "https://collector.example:4317"] {
+            exporter(endpoint).unwrap();
+        }
+        exporter("no address").unwrap_err();
+    }
+}
