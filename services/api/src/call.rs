@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ports::Traceparent;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -20,8 +21,8 @@ pub(crate) struct Calls {
 pub(crate) struct Context {
     /// When the answer must be there: the caller's deadline or the api's own, the earlier.
     pub(crate) deadline: Instant,
-    /// W3C trace context, passed on as it came.
-    pub(crate) traceparent: Option<String>,
+    /// The trace that the call is part of: under the call's own span if that has one, else as it came.
+    pub(crate) traceparent: Option<Traceparent>,
 }
 
 impl Calls {
@@ -45,8 +46,14 @@ impl Calls {
     where
         F: Future<Output = Result<T, Denial>> + Send,
     {
-        let mut observed = Observed::start(method);
-        let answer = self.bounded(metadata, work).await.map(Response::new).map_err(Status::from);
+        let parent = traceparent(metadata);
+        let mut observed = Observed::traced(method, parent);
+        let traceparent = observed.traceparent().or(parent);
+        let answer = self.bounded(metadata, traceparent, work).await;
+        if let Err(denial) = &answer {
+            observed.refused(denial, traceparent);
+        }
+        let answer = answer.map(Response::new).map_err(Status::from);
         observed.ends_with(answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
         answer
     }
@@ -54,6 +61,7 @@ impl Calls {
     async fn bounded<T, F>(
         &self,
         metadata: &MetadataMap,
+        traceparent: Option<Traceparent>,
         work: impl FnOnce(Context) -> F + Send,
     ) -> Result<T, Denial>
     where
@@ -62,16 +70,14 @@ impl Calls {
         let _place = self.take_place()?;
         let deadline =
             Instant::now() + timeout(metadata).map_or(self.time_max, |t| t.min(self.time_max));
-        let context = Context { deadline, traceparent: traceparent(metadata) };
+        let context = Context { deadline, traceparent };
         tokio::time::timeout_at(deadline, work(context)).await.unwrap_or(Err(Denial::Late))
     }
 }
 
 /// The trace to continue. What can't be one is left out: it would be copied into the log for good.
-pub(crate) fn traceparent(metadata: &MetadataMap) -> Option<String> {
-    let value = metadata.get("traceparent")?.to_str().ok()?;
-    let plausible = value.len() == 55 && value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    plausible.then(|| value.to_owned())
+pub(crate) fn traceparent(metadata: &MetadataMap) -> Option<Traceparent> {
+    metadata.get(Traceparent::HEADER)?.to_str().ok()?.parse().ok()
 }
 
 /// How long the caller waits (`grpc-timeout`), less a little so that the answer gets there in time and is this api's
@@ -132,7 +138,7 @@ mod tests {
             traceparent(&metadata)
         };
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(traced(trace).as_deref(), Some(trace));
+        assert_eq!(traced(trace).map(|trace| trace.to_string()).as_deref(), Some(trace));
         assert_eq!(traced("hello"), None);
     }
 }

@@ -96,6 +96,26 @@ impl Denial {
         }
     }
 
+    /// The order that it is about, if it is about one that is known.
+    pub(crate) const fn order_id(&self) -> Option<OrderId> {
+        match self {
+            Self::NotFound(order_id)
+            | Self::Refused { order_id, .. }
+            | Self::Parked { order_id, .. } => Some(*order_id),
+            Self::Invalid(_)
+            | Self::OutOfRange(_)
+            | Self::Unfolded(_)
+            | Self::Unjudged(_)
+            | Self::Away(_)
+            | Self::Behind
+            | Self::Busy(_)
+            | Self::TooSlow
+            | Self::Late
+            | Self::Closing
+            | Self::Damaged => None,
+        }
+    }
+
     /// A watch that was to go on from changes that are no longer there.
     pub(crate) fn expired() -> Self {
         let why = "the changes after this token have expired; watch anew, without it";

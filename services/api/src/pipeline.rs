@@ -15,7 +15,7 @@ use std::{
 
 use events::OrderId;
 use futures::Stream;
-use ports::{Ack, AppendError, Position};
+use ports::{Ack, AppendError, Position, Traceparent};
 use proto::v1::{self, place_orders_response::Result as Placed};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status};
 
 use crate::{
+    append::Trail,
     denial::{Denial, to_rpc_status},
     observe::Observed,
     place::{Placer, Placing, answer},
@@ -39,7 +40,7 @@ const REPEAT_PATIENCE: Duration = Duration::from_secs(10);
 /// What a stream of orders needs besides the orders.
 pub(crate) struct Terms {
     pub(crate) placer: Placer,
-    pub(crate) traceparent: Option<String>,
+    pub(crate) traceparent: Option<Traceparent>,
     /// Orders read and not yet answered.
     pub(crate) orders_max: usize,
     pub(crate) deadline: Option<Instant>,
@@ -52,7 +53,7 @@ pub(crate) struct Terms {
 pub(crate) struct Pipeline<S> {
     orders: S,
     placer: Placer,
-    traceparent: Option<String>,
+    traceparent: Option<Traceparent>,
     /// The results to come, oldest first.
     slots: VecDeque<Slot>,
     slots_max: usize,
@@ -126,7 +127,10 @@ where
             }
             let Some(request) = ready!(self.poll_read(cx)) else { return appended };
             let slot = match self.placer.parse_streamed(&request) {
-                Ok(placing) => self.begin(placing, cx),
+                Ok(mut placing) => {
+                    placing.trail = Trail::of_stream(self.traceparent);
+                    self.begin(placing, cx)
+                }
                 Err(denial) => refused(denial),
             };
             self.slots.push_back(slot);
@@ -183,8 +187,8 @@ where
         }
     }
 
-    fn append(&mut self, placing: Placing) -> Slot {
-        match self.placer.append(&placing.event, self.traceparent.as_deref()) {
+    fn append(&mut self, mut placing: Placing) -> Slot {
+        match self.placer.append(&mut placing) {
             Ok(ack) => Slot::Appended {
                 order_id: placing.event.order_id,
                 is_named: placing.named.is_some(),

@@ -13,7 +13,7 @@ use proto::v1::{self, WaitFor};
 use tokio::time::Instant;
 
 use crate::{
-    append::{Appender, to_proto},
+    append::{Appender, Trail, to_proto},
     call::Context,
     command::{parse_actor, parse_request_id, parse_wait_for},
     denial::Denial,
@@ -27,6 +27,7 @@ pub(crate) struct Placing {
     pub(crate) event: Event,
     /// If it came under a request id, which makes it the same order each time.
     pub(crate) named: Option<Named>,
+    pub(crate) trail: Trail,
     wait_for: WaitFor,
 }
 
@@ -111,6 +112,7 @@ impl Placer {
         Placing {
             event: self.appender.event(event_id, order_id, actor, None, body),
             named,
+            trail: Trail::default(),
             wait_for,
         }
     }
@@ -150,22 +152,18 @@ impl Placer {
     }
 
     /// Queues the event.
-    pub(crate) fn append(
-        &self,
-        event: &Event,
-        traceparent: Option<&str>,
-    ) -> Result<Ack, AppendError> {
-        self.appender.append(event, traceparent)
+    pub(crate) fn append(&self, placing: &mut Placing) -> Result<Ack, AppendError> {
+        self.appender.append(&placing.event, &mut placing.trail)
     }
 
     /// Appends the order unless it came before, and waits until the log has it, or for its verdict.
     pub(crate) async fn place(
         &self,
-        placing: Placing,
+        mut placing: Placing,
         context: Context,
     ) -> Result<v1::PlaceOrderResponse, Denial> {
-        let Placing { event, named, wait_for } = placing;
-        let order_id = event.order_id;
+        placing.trail = Trail::of_call(context.traceparent);
+        let (order_id, named, wait_for) = (placing.event.order_id, placing.named, placing.wait_for);
         let first = match named {
             Some(named) => self.clone().first(named, context.deadline).await?,
             None => None,
@@ -173,8 +171,8 @@ impl Placer {
         let position = if let Some(position) = first {
             position
         } else {
-            let ack = self.append(&event, context.traceparent.as_deref())?;
-            drop(event);
+            let ack = self.append(&mut placing)?;
+            drop(placing);
             let position = ack.await?;
             self.acknowledged(order_id, named.is_some(), position);
             position

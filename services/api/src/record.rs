@@ -7,7 +7,7 @@ use ports::{HistoryRow, LookedUp, Position};
 use proto::v1::{self, WaitFor};
 
 use crate::{
-    append::{Appender, to_proto},
+    append::{Appender, Trail, to_proto},
     call::Context,
     command::Wanted,
     denial::Denial,
@@ -71,7 +71,8 @@ impl Recorder {
             Look::Possible(body) => {
                 let Wanted { actor, expected_version, .. } = wanted;
                 let event = self.appender.event(event_id, order_id, actor, expected_version, body);
-                self.appender.append(&event, context.traceparent.as_deref())?.await?
+                let mut trail = Trail::of_call(context.traceparent);
+                self.appender.append(&event, &mut trail)?.await?
             }
         };
         let order = match named {

@@ -10,6 +10,7 @@ mod placed;
 mod read;
 mod replayed;
 mod setup;
+mod traces;
 
 use std::{error::Error, io::Write as _, num::NonZeroU32, time::Duration};
 
@@ -41,6 +42,9 @@ struct Args {
     /// Records a second that the replay beside `PlaceOrder` keeps to
     #[arg(long, value_name = "RECORDS", default_value = "50000")]
     rate: NonZeroU32,
+    /// Follow so many of the calls, from 0 to 1; their spans are made, and thrown away instead of sent
+    #[arg(long, value_name = "RATIO")]
+    traces: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,6 +81,9 @@ async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let wanted = |measure| args.measures.is_empty() || args.measures.contains(&measure);
     let duration = Duration::from_secs(args.seconds);
+    if let Some(ratio) = args.traces {
+        traces::follow(ratio);
+    }
     let mut rows = Vec::new();
     if wanted(Measure::Unary) || wanted(Measure::Streamed) {
         let server = setup::Server::start().await?;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use events::{Event, EventId, EventKind};
-use ports::{Header, NewRecord};
+use ports::{Header, NewRecord, Traceparent};
 
 use crate::{StateChange, encode_event, encode_state_change};
 
@@ -15,9 +15,9 @@ pub fn ce_type(kind: EventKind) -> String {
     format!("orderledger.v1.{kind}")
 }
 
-/// The record of an event. `traceparent` is passed on as it came.
+/// The record of an event, which is part of that trace.
 #[must_use]
-pub fn event_record(event: &Event, traceparent: Option<&str>) -> NewRecord {
+pub fn event_record(event: &Event, traceparent: Option<Traceparent>) -> NewRecord {
     let mut headers = cloud_event(
         event.id,
         &ce_type(event.body.kind()),
@@ -25,7 +25,7 @@ pub fn event_record(event: &Event, traceparent: Option<&str>) -> NewRecord {
         event.occurred_at,
     );
     if let Some(traceparent) = traceparent {
-        headers.push(header("traceparent", traceparent.to_owned()));
+        headers.push(header(Traceparent::HEADER, traceparent.to_string()));
     }
     NewRecord { key: event.order_id.to_string().into(), value: encode_event(event), headers }
 }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use events::micros_between;
 use ports::{
-    EventFields, LogRecord, PaymentDocument, ServiceFields, TraceFields, TransitionDocument,
-    load_test_type, seconds,
+    EventFields, LogRecord, PaymentDocument, ServiceFields, TraceFields, Traceparent,
+    TransitionDocument, load_test_type, seconds,
 };
 
 use crate::{StateChange, StateChangeOutcome};
@@ -54,9 +54,5 @@ pub fn transition(
 
 /// The trace of a record's `traceparent`, if it has a good one.
 fn trace_id(record: &LogRecord) -> Option<String> {
-    let (_, value) = record.headers.iter().find(|(name, _)| name == "traceparent")?;
-    let id = std::str::from_utf8(value).ok()?.split('-').nth(1)?;
-    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    let is_id = id.len() == 32 && id.chars().all(is_hex) && id.chars().any(|c| c != '0');
-    is_id.then(|| id.to_owned())
+    Some(Traceparent::of(&record.headers)?.trace_id().to_string())
 }

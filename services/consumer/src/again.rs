@@ -3,7 +3,8 @@
 //!
 //! Several processes of a role may do it at once, which changes nothing: reactions are idempotent.
 
-use ports::{DeadLetter, DeadLetterReason, LetterFilter, LetterStatus};
+use ports::{DeadLetter, DeadLetterReason, LetterFilter, LetterStatus, Position, Traceparent};
+use tracing::field::display;
 
 use crate::{
     Changed, Error, Reaction, Refusal, Retry, Source,
@@ -44,10 +45,15 @@ impl Source {
         retry: &Retry,
     ) -> Result<Option<()>, Error> {
         let key = letter.key();
-        let (consumer, position) = (key.consumer.name(), key.position);
+        let consumer = key.consumer.name();
+        let Position { partition, offset } = key.position;
+        let trace_id =
+            Traceparent::of(&letter.record.headers).map(|trace| display(trace.trace_id()));
+        let mut order_id = None;
         let tried = match read(&letter.record) {
             Ok(change) => {
-                let changed = [Changed { record: letter.record, change }];
+                order_id = Some(display(change.order.id));
+                let changed = [Changed::of(letter.record, change)];
                 let work = || reaction.react(&changed);
                 let Some(refusals) = retry.until_ok(reaction.name(), work).await? else {
                     return Ok(None);
@@ -63,14 +69,14 @@ impl Source {
             Ok(()) => {
                 let settle = || self.dead_letters.settled(key);
                 let settled = retry.until_ok("forget a dead letter", settle).await?;
-                tracing::info!(consumer, ?position, "a dead letter was read once more and is done");
+                tracing::info!(consumer, order_id, trace_id, %partition, %offset, "a dead letter was read once more and is done");
                 Ok(settled)
             }
             Err(Unreadable { reason, detail }) => {
                 let reopen = || self.dead_letters.unreadable(key, reason, &detail);
                 let reopened = retry.until_ok("open a dead letter again", reopen).await?;
                 let reason = reason.name();
-                tracing::warn!(consumer, ?position, reason, detail, "a dead letter stays one");
+                tracing::warn!(consumer, order_id, trace_id, %partition, %offset, reason, detail, "a dead letter stays one");
                 Ok(reopened)
             }
         }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use codec::StateChange;
 use ports::{
     Consumer, DeadLetter, DeadLetterReason, LetterStatus, LogRecord, Offset, Partition, Position,
+    Traceparent,
 };
 
 /// A state change and the record that it came in.
@@ -15,6 +16,16 @@ pub struct Changed {
     pub record: LogRecord,
     /// What happened.
     pub change: StateChange,
+    /// What goes on from here is part of this trace: the record's, under the span of its processing if that has one.
+    pub traceparent: Option<Traceparent>,
+}
+
+impl Changed {
+    /// The change that a record tells, in the record's trace.
+    pub(crate) fn of(record: LogRecord, change: StateChange) -> Self {
+        let traceparent = Traceparent::of(&record.headers);
+        Self { record, change, traceparent }
+    }
 }
 
 /// A batch of records: each one decoded, or given up with its reason.
@@ -34,7 +45,7 @@ impl Batch {
         for record in records {
             next.insert(record.position.partition, record.position.offset.next());
             match read(&record) {
-                Ok(change) => changes.push(Changed { record, change }),
+                Ok(change) => changes.push(Changed::of(record, change)),
                 Err(Unreadable { reason, detail }) => {
                     dead_letters.push(dead_letter(consumer, record, reason, detail, now));
                 }

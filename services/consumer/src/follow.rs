@@ -5,14 +5,16 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use events::OrderId;
 use ports::{
-    Clock, Consumer, DeadLetterReason, DeadLetters, EventLog, Group, LogRecord, StartOffsets,
-    Subscription, SubscriptionEvent, Topic,
+    Clock, Consumer, DeadLetter, DeadLetterReason, DeadLetters, EventLog, Group, LogRecord,
+    Position, StartOffsets, Subscription, SubscriptionEvent, Topic, Traceparent,
 };
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
 };
+use tracing::field::display;
 
 use crate::{
     Changed, Error, Retry,
@@ -123,13 +125,16 @@ impl Source {
     }
 
     async fn subscribe(&self) -> Result<Box<dyn Subscription>, ports::LogError> {
-        let group = match self.consumer {
+        self.log.subscribe(Topic::StateChanged, self.group(), StartOffsets::Group).await
+    }
+
+    pub(crate) const fn group(&self) -> Group {
+        match self.consumer {
             Consumer::Projector => Group::Projector,
             Consumer::Search => Group::Search,
             Consumer::Mailer => Group::Mailer,
             Consumer::Fulfilment => Group::Fulfilment,
-        };
-        self.log.subscribe(Topic::StateChanged, group, StartOffsets::Group).await
+        }
     }
 
     /// One batch. `None` if the process stops and something was away to the last: then nothing is committed and the
@@ -141,8 +146,9 @@ impl Source {
         subscription: &mut dyn Subscription,
         retry: &Retry,
     ) -> Result<Option<()>, Error> {
-        let read = records.len();
-        let mut batch = Batch::decode(self.consumer, records, self.clock.now());
+        let (read, began) = (records.len(), self.clock.now());
+        let mut batch = Batch::decode(self.consumer, records, began);
+        let spans = self.begin_spans(&mut batch.changes, began);
         if !batch.changes.is_empty() {
             let work = || reaction.react(&batch.changes);
             let Some(refusals) = retry.until_ok(reaction.name(), work).await? else {
@@ -160,6 +166,7 @@ impl Source {
         let subscription = Mutex::new(subscription);
         let commit = || async { subscription.lock().await.commit(&batch.next).await };
         let committed = retry.until_ok("commit offsets", commit).await?;
+        self.end_spans(spans, &batch.dead_letters, began);
         self.measure(read, &batch);
         Ok(committed)
     }
@@ -187,12 +194,7 @@ impl Source {
             let reason = letter.reason.name();
             metrics::counter!("order_ledger_dead_letters_total", "consumer" => consumer, "reason" => reason)
                 .increment(1);
-            let position = letter.record.position;
-            tracing::warn!(
-                consumer, reason, detail = letter.detail,
-                partition = %position.partition, offset = %position.offset,
-                "a state change became a dead letter"
-            );
+            log(consumer, letter);
         }
     }
 }
@@ -200,4 +202,16 @@ impl Source {
 /// How long ago; nothing if the clocks disagree.
 fn since(earlier: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
     (now - earlier).to_std().unwrap_or(Duration::ZERO)
+}
+
+/// Of the record's key only what is an order id: anyone may have written it.
+fn log(consumer: &'static str, letter: &DeadLetter) {
+    let LogRecord { position: Position { partition, offset }, key, headers, .. } = &letter.record;
+    let key = key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    let order_id = key.and_then(|key| key.parse::<OrderId>().ok()).map(display);
+    let trace_id = Traceparent::of(headers).map(|trace| display(trace.trace_id()));
+    tracing::warn!(
+        consumer, order_id, trace_id, %partition, %offset, reason = letter.reason.name(), detail = letter.detail,
+        "a state change became a dead letter"
+    );
 }

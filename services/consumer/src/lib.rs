@@ -12,6 +12,7 @@ mod error;
 mod follow;
 mod health;
 mod retry;
+mod traces;
 
 pub use alarm::Alarm;
 pub use batch::{Changed, newest};

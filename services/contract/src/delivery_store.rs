@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use events::Version;
 use futures::future::join_all;
-use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
+use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery, Traceparent};
 use testkit::sample::{at, order_id};
 
 /// Makes a test of every case; `$with` hands each a fresh, prepared [`ports::DeliveryStore`].
@@ -39,11 +39,26 @@ fn key(n: u64) -> DeliveryKey {
 
 /// The n-th delivery, due `due` seconds after the beginning.
 fn delivery(n: u64, due: i64) -> NewDelivery {
-    NewDelivery { key: key(n), state_change: Bytes::from(format!("change {n}\0")), due_at: at(due) }
+    NewDelivery {
+        key: key(n),
+        state_change: Bytes::from(format!("change {n}\0")),
+        due_at: at(due),
+        traceparent: traceparent(n),
+    }
+}
+
+/// Every other delivery is part of a trace.
+fn traceparent(n: u64) -> Option<Traceparent> {
+    Traceparent::new(u128::from(n % 2) << 100, n, 1)
 }
 
 fn claimed(n: u64, attempts: u32) -> Delivery {
-    Delivery { key: key(n), state_change: Bytes::from(format!("change {n}\0")), attempts }
+    Delivery {
+        key: key(n),
+        state_change: Bytes::from(format!("change {n}\0")),
+        attempts,
+        traceparent: traceparent(n),
+    }
 }
 
 async fn claim(store: &dyn DeliveryStore, now: i64, limit: usize) -> Vec<Delivery> {

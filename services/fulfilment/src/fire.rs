@@ -78,9 +78,15 @@ impl Trigger {
                     continue;
                 }
             };
-            match self.log.append(Topic::Events, codec::event_record(&event, None)) {
-                Ok(ack) => acks.push((timer, ack)),
+            let mut record = codec::event_record(&event, None);
+            // What set the timer is long over: its trace is not gone on with. The event may begin one.
+            let mut sending = trace::sending_or_begin(Topic::Events, &mut record);
+            match self.log.append(Topic::Events, record) {
+                Ok(ack) => acks.push((timer, trace::until_acknowledged(sending, ack))),
                 Err(full) => {
+                    if let Some(span) = &mut sending {
+                        span.not_appended(&full);
+                    }
                     tracing::debug!(%order_id, kind, error = %full, "an event is yet to be queued");
                     error = Some(full);
                     unsent.push(timer);
@@ -91,7 +97,8 @@ impl Trigger {
         for (timer, ack) in acks {
             match ack.await {
                 Ok(_) => {
-                    let kind = timer.key.kind.name();
+                    let (order_id, kind) = (timer.key.order_id, timer.key.kind.name());
+                    tracing::debug!(%order_id, kind, "a timer has fired");
                     metrics::counter!("order_ledger_timers_fired_total", "kind" => kind)
                         .increment(1);
                 }

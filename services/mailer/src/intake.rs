@@ -25,9 +25,10 @@ impl Reaction for Intake {
         // Every change, not the newest alone: a customer hears of each state.
         let deliveries: Vec<_> = batch
             .iter()
-            .filter_map(|Changed { record, change }| {
+            .filter_map(|Changed { record, change, traceparent }| {
                 let key = delivery_key(change)?;
-                Some(NewDelivery { key, state_change: record.value.clone()?, due_at })
+                let (state_change, traceparent) = (record.value.clone()?, *traceparent);
+                Some(NewDelivery { key, state_change, due_at, traceparent })
             })
             .collect();
         if !deliveries.is_empty() {

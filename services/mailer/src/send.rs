@@ -16,6 +16,8 @@ use ports::{
     Measures,
 };
 use tokio::time::{Instant, timeout};
+use trace::Span;
+use tracing::field::display;
 
 use crate::{Renderer, Settings};
 
@@ -141,10 +143,11 @@ impl Sender {
             Ok(mail) => mail,
             Err(error) => return Attempt::Failed(with_sources(&error)),
         };
+        let span = self.begin_span(delivery);
         let began = Instant::now();
         let sent = timeout(self.settings.send_timeout, self.mailer.send(&mail)).await;
         metrics::histogram!("order_ledger_mail_send_duration_seconds").record(began.elapsed());
-        match sent {
+        let attempt = match sent {
             Ok(Ok(())) => Attempt::Sent,
             Ok(Err(error @ MailError::Transient(_))) => Attempt::PutOff(error.to_string()),
             Ok(Err(error @ MailError::Refused(_))) => Attempt::Failed(error.to_string()),
@@ -152,26 +155,53 @@ impl Sender {
                 let waited = self.settings.send_timeout;
                 Attempt::PutOff(format!("the mail server did not answer within {waited:?}"))
             }
+        };
+        if let Some(span) = span {
+            self.end_span(span, &attempt);
         }
+        attempt
+    }
+
+    /// Goes on from where the state change was taken in.
+    fn begin_span(&self, delivery: &Delivery) -> Option<Span> {
+        let parent = trace::followed(delivery.traceparent)?;
+        let mut span = trace::client("send mail", parent, self.clock.now())?;
+        span.set("order_ledger.order_id", delivery.key.order_id.to_string());
+        span.set("order_ledger.mail_template", delivery.key.template.clone());
+        span.set("order_ledger.attempt", i64::from(delivery.attempts));
+        Some(span)
+    }
+
+    fn end_span(&self, mut span: Span, attempt: &Attempt) {
+        match attempt {
+            Attempt::Sent => {}
+            Attempt::PutOff(error) => span.fail("put_off", error.clone()),
+            Attempt::Failed(error) => span.fail("refused", error.clone()),
+        }
+        span.end_at(self.clock.now());
     }
 
     fn conclude(&self, delivery: &Delivery, attempt: Attempt) -> DeliveryResult {
         let DeliveryKey { order_id, version, template } = &delivery.key;
         let attempts = delivery.attempts;
+        let trace_id = delivery.traceparent.map(|trace| display(trace.trace_id()));
         let (outcome, result) = match attempt {
-            Attempt::Sent => ("sent", DeliveryResult::Sent),
+            Attempt::Sent => {
+                tracing::debug!(%order_id, trace_id, %version, template, attempts, "a mail was sent");
+                ("sent", DeliveryResult::Sent)
+            }
             Attempt::PutOff(error) if attempts < self.settings.attempts_max => {
                 let wait = backoff(attempts, order_id.as_uuid().as_u128());
-                tracing::warn!(%order_id, %version, template, attempts, error, ?wait, "a mail was put off");
+                tracing::warn!(%order_id, trace_id, %version, template, attempts, error, ?wait, "a mail was put off");
                 ("put_off", DeliveryResult::Retry { due_at: self.clock.now() + wait, error })
             }
             Attempt::PutOff(error) => {
-                tracing::error!(%order_id, %version, template, attempts, error, "a mail was put off too often");
+                tracing::error!(%order_id, trace_id, %version, template, attempts, error, "a mail was put off too often");
                 let error = format!("given up after {attempts} attempts: {error}");
                 ("failed", DeliveryResult::Failed { error })
             }
             Attempt::Failed(error) => {
-                tracing::error!(%order_id, %version, template, error, "a mail can't be sent");
+                tracing::error!(%order_id, trace_id, %version, template, error, "a mail can't be sent");
                 ("failed", DeliveryResult::Failed { error })
             }
         };

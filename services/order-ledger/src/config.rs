@@ -70,6 +70,7 @@ pub(crate) struct Config {
     pub(crate) postgres: Postgres,
     pub(crate) elasticsearch: Elasticsearch,
     pub(crate) fulfilment: Fulfilment,
+    pub(crate) traces: Traces,
 }
 
 /// What only Kafka needs.
@@ -91,6 +92,15 @@ pub(crate) struct Postgres {
 pub(crate) struct Elasticsearch {
     pub(crate) index_prefix: String,
     pub(crate) api_key: Option<String>,
+}
+
+/// Where spans go, and of how many calls.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Traces {
+    /// A collector; none, no spans.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Of calls that bring no trace.
+    pub(crate) sample_ratio: f64,
 }
 
 /// After how long in a state the next event is appended; `None` means never.

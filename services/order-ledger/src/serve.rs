@@ -13,7 +13,7 @@ use crate::{
     parts::{self, OpenError, Parts},
     prepare::{self, PrepareError, Ready, Wanted},
     roles::{self, Given, RoleRun},
-    telemetry::{self, Measuring, Scrape, Seen, Shipping},
+    telemetry::{self, Measuring, Scrape, Seen, Shipping, TraceError, Traces},
 };
 
 /// Why the process had to end.
@@ -38,6 +38,8 @@ pub(crate) enum ServeError {
     },
     #[error("can't record metrics")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error(transparent)]
+    Traces(#[from] TraceError),
 }
 
 /// How often histograms and idle metrics are tidied up, so that they do not grow while no one scrapes.
@@ -47,6 +49,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Running {
     pub(crate) parts: Parts,
     pub(crate) health: Health,
+    traces: Traces,
     tasks: JoinSet<Result<(), ServeError>>,
     stop: CancellationToken,
     /// Ends last, with what the others have measured up to their end.
@@ -63,6 +66,7 @@ pub(crate) async fn start(
 ) -> Result<Running, ServeError> {
     let metrics = telemetry::install()?;
     let parts = Parts::open(config).await?;
+    let traces = Traces::start(config, parts.ids.as_ref())?;
     let health = Health::default();
     // Before anyone can ask: a role that is not known yet must not look as if it served.
     let reporters: Vec<_> =
@@ -112,7 +116,7 @@ pub(crate) async fn start(
         };
         tasks.spawn(when_ready(role, ready.clone(), stop.clone(), run));
     }
-    Ok(Running { parts, health, tasks, stop, shipping, stop_shipping })
+    Ok(Running { parts, health, traces, tasks, stop, shipping, stop_shipping })
 }
 
 impl Running {
@@ -135,6 +139,7 @@ impl Running {
                 tracing::error!(%panic, "metrics are not shipped any more");
             }
         }
+        self.traces.end().await;
         tracing::info!("drained");
         first_error.map_or(Ok(()), Err)
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{OrderId, Version};
 
-use crate::StoreError;
+use crate::{StoreError, Traceparent};
 
 /// Names one mail: at most one row, and one Message-ID, for each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub struct NewDelivery {
     pub state_change: Bytes,
     /// From when on it is due.
     pub due_at: DateTime<Utc>,
+    /// The trace that it belongs to, if any.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// A mail that this sender has claimed and no other will touch until the claim runs out.
@@ -40,6 +42,8 @@ pub struct Delivery {
     pub state_change: Bytes,
     /// How many times it was claimed, this time included.
     pub attempts: u32,
+    /// The trace that it belongs to, if any.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// How an attempt went.

@@ -20,6 +20,7 @@ mod retry;
 mod search;
 mod store;
 mod timer;
+mod traceparent;
 mod transition;
 mod words;
 
@@ -61,6 +62,7 @@ pub use store::{
     Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
+pub use traceparent::{NoTraceparent, TraceId, Traceparent};
 pub use transition::{
     EventFields, ServiceFields, TraceFields, TransitionDocument, TransitionStream,
 };

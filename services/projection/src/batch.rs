@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use events::{Event, Order, OrderId};
+use events::{Event, EventKind, Order, OrderId};
 use ports::{
     Checkpoint, Commit, DeadLetter, HistoryRow, LetterStatus, LogRecord, NewRecord, Partition,
-    PartitionCommit, Position, Progress, SnapshotRow,
+    PartitionCommit, Position, Progress, SnapshotRow, TraceId, Traceparent,
 };
 
 use crate::{Chain, Entry, Step, announcement, parked, step};
@@ -29,10 +29,36 @@ pub struct Known {
 pub struct Projected {
     /// To be stored, all or nothing.
     pub commit: Commit,
-    /// To be announced once it is stored, in order per order.
+    /// To be announced once it is stored, in order per order. Each is part of its event's trace.
     pub announcements: Vec<NewRecord>,
-    /// How many events of this batch were rejected though they were facts.
-    pub anomalies: u64,
+    /// The events of this batch that were rejected though they were facts.
+    pub anomalies: Vec<Anomaly>,
+    /// The records of this batch that are part of a trace.
+    pub traced: Vec<Traced>,
+}
+
+/// A fact that did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Its place among the history rows of the commit.
+    pub row: usize,
+    /// The trace that it is part of.
+    pub trace_id: Option<TraceId>,
+}
+
+/// A record that is part of a trace, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// What it goes on from.
+    pub parent: Traceparent,
+    /// Where it stands.
+    pub position: Position,
+    /// Its order and its event, if it could be read.
+    pub event: Option<(OrderId, EventKind)>,
+    /// What the history calls what became of it; of a dead letter, the reason.
+    pub outcome: &'static str,
+    /// The place among the announcements of what it announces, if it does.
+    pub announcement: Option<usize>,
 }
 
 impl Projection {
@@ -87,7 +113,8 @@ struct Fold {
     dead_letters: Vec<DeadLetter>,
     checkpoints: Vec<Checkpoint>,
     announcements: Vec<NewRecord>,
-    anomalies: u64,
+    anomalies: Vec<Anomaly>,
+    traced: Vec<Traced>,
 }
 
 impl Fold {
@@ -108,31 +135,66 @@ impl Fold {
     }
 
     fn event(&mut self, record: LogRecord, event: &Event) {
+        let traceparent = Traceparent::of(&record.headers);
+        let (row, announced) = self.fold(record, event, traceparent);
+        self.traced.extend(traceparent.map(|parent| Traced {
+            parent,
+            position: row.position,
+            event: Some((row.order_id, row.kind)),
+            outcome: row.outcome.name(),
+            announcement: announced,
+        }));
+        self.history.push(row);
+    }
+
+    /// The row of an event, and the place of what it announces.
+    fn fold(
+        &mut self,
+        record: LogRecord,
+        event: &Event,
+        traceparent: Option<Traceparent>,
+    ) -> (HistoryRow, Option<usize>) {
         let Known { snapshots, parked: waiting } = &mut self.known;
         if waiting.contains(&event.order_id) {
-            self.history.push(parked(snapshots.get(&event.order_id), record, event));
-            return;
+            return (parked(snapshots.get(&event.order_id), record, event), None);
         }
         let before = snapshots.remove(&event.order_id);
         let anomalies_before = before.as_ref().map_or(0, |order| order.anomalies);
         let Step { order, row, entered_at_before } = step(before, record, event);
+        let mut announced = None;
         if let Some(order) = order {
             if row.outcome.is_recorded() {
                 let (outcome, position) = (row.outcome, row.position);
                 let told = announcement(&order, entered_at_before, event, outcome, position);
-                self.announcements.extend(told);
-                self.anomalies += u64::from(order.anomalies.saturating_sub(anomalies_before));
+                if let Some(mut told) = told {
+                    if let Some(traceparent) = traceparent {
+                        traceparent.put(&mut told.headers);
+                    }
+                    announced = Some(self.announcements.len());
+                    self.announcements.push(told);
+                }
+                if order.anomalies > anomalies_before {
+                    let trace_id = traceparent.map(Traceparent::trace_id);
+                    self.anomalies.push(Anomaly { row: self.history.len(), trace_id });
+                }
                 self.touched.insert(order.id, row.position);
             }
             snapshots.insert(order.id, order);
         }
-        self.history.push(row);
+        (row, announced)
     }
 
     fn dead_letter(&mut self, letter: DeadLetter) {
         if letter.status != LetterStatus::Discarded {
             self.known.parked.extend(letter.parks);
         }
+        self.traced.extend(Traceparent::of(&letter.record.headers).map(|parent| Traced {
+            parent,
+            position: letter.record.position,
+            event: None,
+            outcome: letter.reason.name(),
+            announcement: None,
+        }));
         self.dead_letters.push(letter);
     }
 
@@ -153,6 +215,7 @@ impl Fold {
             commit: Commit { partitions, snapshots, history, dead_letters, checkpoints, refolds },
             announcements: self.announcements,
             anomalies: self.anomalies,
+            traced: self.traced,
         }
     }
 }

@@ -10,7 +10,7 @@ mod read;
 mod refold;
 mod step;
 
-pub use batch::{Known, Projected, Projection};
+pub use batch::{Anomaly, Known, Projected, Projection, Traced};
 pub use chain::{Chain, RECORDS_PER_CHECKPOINT};
 pub use entry::Entry;
 pub use read::decode;

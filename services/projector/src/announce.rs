@@ -28,7 +28,8 @@ impl Announcer {
         &mut self,
         records: impl IntoIterator<Item = NewRecord>,
     ) -> Result<(), AppendError> {
-        for record in records {
+        for mut record in records {
+            let sending = trace::sending(Topic::StateChanged, &mut record);
             while self.pending.len() >= Self::PENDING_MAX {
                 self.settle_oldest().await?;
             }
@@ -43,7 +44,7 @@ impl Announcer {
                     Err(error) => return Err(error),
                 }
             };
-            self.pending.push_back(ack);
+            self.pending.push_back(trace::until_acknowledged(sending, ack));
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl Worker {
             progress.announced = progress.announced.min(letter.offset);
         }
         tracing::info!(
-            order_id = %order, position = ?letter,
+            order_id = %order, partition = %letter.partition, offset = %letter.offset,
             "a dead letter is decided on: its order is folded again and goes on"
         );
         metrics::counter!("order_ledger_dead_letters_decided_total").increment(1);
@@ -125,8 +125,9 @@ impl Worker {
         key: ports::LetterKey,
         error: &StoreError,
     ) -> Option<()> {
+        let Position { partition, offset } = key.position;
         tracing::error!(
-            order_id = %order, position = ?key.position, decision = status.name(), %error,
+            order_id = %order, %partition, %offset, decision = status.name(), %error,
             "the order's history can't be folded again: it stays parked"
         );
         let letters = Arc::clone(&self.parts.dead_letters);

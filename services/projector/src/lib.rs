@@ -10,6 +10,7 @@ mod decide;
 mod measure;
 mod patience;
 mod recover;
+mod traces;
 mod worker;
 
 use std::sync::Arc;

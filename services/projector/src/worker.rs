@@ -14,11 +14,13 @@ use ports::{
     Partition, Position, Progress, StartOffsets, StoredSnapshot, Subscription, SubscriptionEvent,
     Topic,
 };
-use projection::{Known, Projected, Projection};
+use projection::{Anomaly, Known, Projected, Projection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Parts, announce::Announcer, measure::Appended, patience::Patience, recover};
+use crate::{
+    Error, Parts, announce::Announcer, measure::Appended, patience::Patience, recover, traces,
+};
 
 /// How long progress of announcements may stay unwritten while nothing else is committed.
 const IDLE: Duration = Duration::from_millis(500);
@@ -169,7 +171,8 @@ impl Worker {
         let (now, undecided) = (self.parts.clock.now(), HashSet::new());
         let projection = Projection::decode(records, self.partitions, now, &undecided);
         let known = self.load(&projection.orders()).await?;
-        let Projected { mut commit, announcements, anomalies } = projection.fold(known, &self.held);
+        let Projected { mut commit, mut announcements, anomalies, traced } =
+            projection.fold(known, &self.held);
         // The last batch's announcements had the time of this load and fold.
         self.settle().await;
         for step in &mut commit.partitions {
@@ -177,6 +180,7 @@ impl Worker {
         }
         self.commit(&commit).await?;
         let committed_at = self.parts.clock.now();
+        traces::processed(&traced, &mut announcements, now, self.parts.clock.as_ref());
         for step in &commit.partitions {
             if let Some(progress) = self.held.get_mut(&step.partition) {
                 (progress.next, progress.digest) = (step.next, step.digest);
@@ -188,7 +192,7 @@ impl Worker {
             // There was nothing to tell: repeats, or records that can't be read.
             self.all_announced();
         }
-        count(&commit, anomalies);
+        count(&commit, &anomalies);
         appended.measure(&commit, committed_at, &self.parts.measures);
         let next = commit.partitions.iter();
         Some(next.map(|s| Position { partition: s.partition, offset: s.next }).collect())
@@ -326,7 +330,7 @@ impl Worker {
     }
 }
 
-fn count(commit: &Commit, anomalies: u64) {
+fn count(commit: &Commit, anomalies: &[Anomaly]) {
     metrics::histogram!("order_ledger_projector_batch_records")
         .record(u32::try_from(commit.history.len()).map_or(f64::MAX, f64::from));
     for row in &commit.history {
@@ -339,13 +343,12 @@ fn count(commit: &Commit, anomalies: u64) {
             "consumer" => letter.consumer.name(), "reason" => letter.reason.name()
         )
         .increment(1);
-        tracing::warn!(
-            topic = letter.consumer.topic().name(), position = ?letter.record.position,
-            reason = letter.reason.name(), detail = letter.detail, "a record can't be read: dead letter"
-        );
+        traces::log_dead_letter(letter);
     }
-    if anomalies > 0 {
-        metrics::counter!("order_ledger_anomalies_total").increment(anomalies);
+    if !anomalies.is_empty() {
+        let count = u64::try_from(anomalies.len()).unwrap_or(u64::MAX);
+        metrics::counter!("order_ledger_anomalies_total").increment(count);
+        traces::log_anomalies(commit, anomalies);
     }
 }
 

@@ -10,7 +10,10 @@ use ports::{
     Clock, IndexOutcome, OrderDocument, Position, SearchError, SearchIndex, TransitionStream,
 };
 
-use crate::Settings;
+use crate::{
+    Settings,
+    traces::{self, Index},
+};
 
 pub(crate) struct Indexing {
     pub(crate) index: Arc<dyn SearchIndex>,
@@ -69,8 +72,11 @@ impl Indexing {
     async fn upsert(&self, changes: &[&Changed]) -> Result<Vec<Refusal>, SearchError> {
         let documents: Vec<_> =
             changes.iter().map(|changed| OrderDocument::from(&changed.change.order)).collect();
-        let outcomes = self.index.upsert(&documents).await?;
-        let Told { refusals, counts } = told(changes.iter().copied().zip(outcomes));
+        let began = self.clock.now();
+        let answer = self.index.upsert(&documents).await;
+        let changes = changes.iter().copied();
+        traces::written(Index::Orders, changes.clone(), &answer, began, self.clock.as_ref());
+        let Told { refusals, counts } = told(changes.zip(answer?));
         for (outcome, count) in counts {
             metrics::counter!("order_ledger_search_documents_total", "outcome" => outcome)
                 .increment(count);
@@ -84,8 +90,10 @@ impl Indexing {
             .iter()
             .map(|changed| codec::transition(&changed.change, Some(&changed.record), now))
             .collect();
-        let outcomes = self.transitions.append(&transitions).await?;
-        let Told { refusals, counts } = told(changes.iter().zip(outcomes));
+        let answer = self.transitions.append(&transitions).await;
+        let changes = changes.iter();
+        traces::written(Index::Transitions, changes.clone(), &answer, now, self.clock.as_ref());
+        let Told { refusals, counts } = told(changes.zip(answer?));
         for (outcome, count) in counts {
             metrics::counter!("order_ledger_search_transitions_total", "outcome" => outcome)
                 .increment(count);

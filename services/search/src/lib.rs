@@ -6,6 +6,7 @@
 //! harmless. It never deletes a document and never reads a store.
 
 mod index;
+mod traces;
 
 use std::sync::Arc;
 

@@ -43,6 +43,7 @@ impl SqliteStore {
             ("audits", include_str!("../../../../migrations/sqlite/0003_audits.sql")),
             ("generations", include_str!("../../../../migrations/sqlite/0004_generations.sql")),
             ("parking", include_str!("../../../../migrations/sqlite/0005_parking.sql")),
+            ("traces", include_str!("../../../../migrations/sqlite/0006_traces.sql")),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await?, path: path.to_owned() })
     }

@@ -80,10 +80,12 @@ async fn add(connection: &mut PgConnection, deliveries: &[NewDelivery]) -> Resul
     let (orders, versions, templates) = keys(deliveries.iter().map(|delivery| &delivery.key));
     let due: Vec<_> = deliveries.iter().map(|delivery| delivery.due_at).collect();
     let changes: Vec<&[u8]> = deliveries.iter().map(|delivery| &*delivery.state_change).collect();
+    let traces: Vec<_> =
+        deliveries.iter().map(|delivery| delivery.traceparent.map(|t| t.to_string())).collect();
     sqlx::query(
-        "INSERT INTO deliveries (order_id, version, template, due_at, state_change)
-         SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[])
-             AS new (order_id, version, template, due_at, state_change)
+        "INSERT INTO deliveries (order_id, version, template, due_at, state_change, traceparent)
+         SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::bytea[], $6::text[])
+             AS new (order_id, version, template, due_at, state_change, traceparent)
          ORDER BY order_id, version, template
          ON CONFLICT DO NOTHING",
     )
@@ -92,6 +94,7 @@ async fn add(connection: &mut PgConnection, deliveries: &[NewDelivery]) -> Resul
     .bind(templates)
     .bind(due)
     .bind(changes)
+    .bind(traces)
     .execute(connection)
     .await?;
     Ok(())
@@ -115,7 +118,7 @@ async fn claim(
                  = (due.order_id, due.version, due.template)
              RETURNING deliveries.*
          )
-         SELECT order_id, version, template, attempts, state_change FROM claimed
+         SELECT order_id, version, template, attempts, state_change, traceparent FROM claimed
          ORDER BY due_at, order_id, version, template",
     )
     .bind(now)
@@ -178,6 +181,7 @@ fn keys<'a>(keys: impl Iterator<Item = &'a DeliveryKey>) -> (Vec<Uuid>, Vec<i64>
 
 fn delivery(row: &PgRow) -> Result<Delivery, Error> {
     let attempts: i32 = row.try_get("attempts")?;
+    let traceparent: Option<String> = row.try_get("traceparent")?;
     Ok(Delivery {
         key: DeliveryKey {
             order_id: columns::order_id(row)?,
@@ -186,5 +190,7 @@ fn delivery(row: &PgRow) -> Result<Delivery, Error> {
         },
         state_change: Bytes::from(row.try_get::<Vec<u8>, _>("state_change")?),
         attempts: u32::try_from(attempts).unwrap_or_default(),
+        // What is not one is nobody's trace; the mail goes out all the same.
+        traceparent: traceparent.and_then(|text| text.parse().ok()),
     })
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "audits", include_str!("../../../../migrations/postgres/0003_audits.sql")),
     (4, "generations", include_str!("../../../../migrations/postgres/0004_generations.sql")),
     (5, "parking", include_str!("../../../../migrations/postgres/0005_parking.sql")),
+    (6, "traces", include_str!("../../../../migrations/postgres/0006_traces.sql")),
 ];
 
 impl PostgresStore {

@@ -9,13 +9,16 @@ use std::{
 use chrono::{DateTime, Utc};
 use events::{OrderId, State};
 use metrics::{Counter, Gauge};
-use ports::{EventLog, Follower, LogError, LogRecord, Offset, Partition, Position, Topic};
+use ports::{
+    EventLog, Follower, LogError, LogRecord, Offset, Partition, Position, Topic, Traceparent,
+};
 use prost::Message as _;
 use proto::v1;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+use tracing::field::display;
 
 use crate::denial::Denial;
 
@@ -278,7 +281,11 @@ impl Hub {
             let Position { partition, offset } = record.position;
             match change {
                 Some(change) => watchers.hand_out(&change, dropped),
-                None => tracing::warn!(%partition, %offset, "a state change can't be read"),
+                None => {
+                    let trace_id = Traceparent::of(&record.headers);
+                    let trace_id = trace_id.map(|trace| display(trace.trace_id()));
+                    tracing::warn!(trace_id, %partition, %offset, "a state change can't be read");
+                }
             }
             watchers.places.insert(partition, offset.next());
         }

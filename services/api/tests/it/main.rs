@@ -17,5 +17,6 @@ mod search;
 mod seed;
 mod stream;
 mod system;
+mod traces;
 mod verdict;
 mod watch;

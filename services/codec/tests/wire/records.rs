@@ -13,8 +13,8 @@ fn headers(record: &NewRecord) -> Vec<(&str, &str)> {
 #[test]
 fn an_events_record_is_a_cloud_event() {
     let event = placed(order_id(1));
-    let record =
-        event_record(&event, Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let record = event_record(&event, Some(traceparent.parse().unwrap()));
     assert_eq!(record.key, event.order_id.to_string());
     let id = event.id.to_string();
     assert_eq!(
@@ -26,7 +26,7 @@ fn an_events_record_is_a_cloud_event() {
             ("ce_source", "/order-ledger/events"),
             ("ce_time", "2026-01-02T03:04:05.678901Z"),
             ("content-type", "application/protobuf"),
-            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            ("traceparent", traceparent),
         ]
     );
     assert_eq!(event_record(&event, None).headers.len(), 6);

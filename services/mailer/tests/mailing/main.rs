@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod bench;
+mod traces;
 
 use bench::{Bench, Mood, PATIENCE};
 use events::Event;

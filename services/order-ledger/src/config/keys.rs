@@ -128,6 +128,18 @@ pub(crate) const KEYS: &[Key] = &[
         "Which log lines are written",
     ),
     key(
+        "otlp_endpoint",
+        "",
+        "http://HOST:PORT or https://HOST:PORT, where OTLP over gRPC is taken",
+        "Where spans are sent; without it none are made",
+    ),
+    key(
+        "trace_sample_ratio",
+        "0.01",
+        "0 to 1",
+        "How many of the calls that bring no trace begin one; a sampled one that comes in is always followed",
+    ),
+    key(
         "log_partitions",
         "auto",
         "auto, or 1 to 1000",

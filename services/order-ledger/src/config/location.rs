@@ -68,6 +68,13 @@ impl MailLocation {
     }
 }
 
+/// A collector of spans; none if nothing is said. Only the outer `None` is wrong.
+#[expect(clippy::option_option, reason = "outer: whether it parses; inner: whether there is one")]
+pub(crate) fn endpoint(text: &str) -> Option<Option<String>> {
+    let is_one = text.is_empty() || has_host(text, &["http", "https"]);
+    is_one.then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
 fn path_after(scheme: &str, text: &str) -> Option<PathBuf> {
     let path = text.strip_prefix(scheme)?;
     (!path.is_empty()).then(|| PathBuf::from(path))

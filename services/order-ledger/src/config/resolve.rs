@@ -13,7 +13,7 @@ use ports::{CustomerKey, Customers};
 
 use super::{
     Config, Elasticsearch, Fulfilment, KEYS, Kafka, Key, LogFormat, LogLocation, MailLocation,
-    Postgres, Role, SearchLocation, StateLocation, keys::Secrecy,
+    Postgres, Role, SearchLocation, StateLocation, Traces, keys::Secrecy, location::endpoint,
 };
 
 /// The file that is read if no other is named and it exists.
@@ -157,6 +157,10 @@ impl Resolved {
                 deliver_after: self.parse("fulfilment.deliver_after", after)?,
                 complete_after: self.parse("fulfilment.complete_after", after)?,
                 cancel_unpaid_after: self.parse("fulfilment.cancel_unpaid_after", after)?,
+            },
+            traces: Traces {
+                otlp_endpoint: self.parse("otlp_endpoint", endpoint)?,
+                sample_ratio: self.parse("trace_sample_ratio", |text| within(text, 0.0..=1.0))?,
             },
         })
     }

@@ -111,3 +111,21 @@ fn a_key_is_asked_for_if_customers_are_hashed_alone() {
     assert!(error.contains("16 characters or more") && !error.contains("s3cret"), "{error}");
     customers(&[hashed]).unwrap_err();
 }
+
+#[test]
+fn spans_go_nowhere_unless_someone_says_where() {
+    let traces = |pairs: &[(&str, &str)]| {
+        resolve(pairs, &[], "").unwrap().config().map(|config| config.traces)
+    };
+    assert_eq!(traces(&[]).unwrap(), Traces { otlp_endpoint: None, sample_ratio: 0.01 });
+    let endpoint = ("otlp_endpoint", "http://collector:4317");
+    let said = traces(&[endpoint, ("trace_sample_ratio", "1")]).unwrap();
+    let otlp_endpoint = Some("http://collector:4317".to_owned());
+    assert_eq!(said, Traces { otlp_endpoint, sample_ratio: 1.0 });
+    for wrong in [("otlp_endpoint", "collector:4317"), ("trace_sample_ratio", "1.1")] {
+        traces(&[wrong]).unwrap_err();
+    }
+    for wrong in ["-0.1", "NaN", "half", ""] {
+        traces(&[("trace_sample_ratio", wrong)]).unwrap_err();
+    }
+}

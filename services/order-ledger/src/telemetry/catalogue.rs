@@ -283,6 +283,11 @@ pub(crate) const METRICS: &[Metric] = &[
         &[],
         "Size of the disk of the data folder, if a part is embedded",
     ),
+    counter(
+        "order_ledger_trace_spans_total",
+        &["outcome"],
+        "Spans, if a collector is named: exported, dropped because too many waited, or failed to be taken",
+    ),
     gauge("order_ledger_build_info", &["version", "fold"], "1, with which program this is"),
     counter("process_cpu_seconds_total", &[], "Processor time that the process used"),
     gauge("process_resident_memory_bytes", &[], "Memory that the process holds"),

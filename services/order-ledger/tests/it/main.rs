@@ -45,3 +45,5 @@ mod python;
 mod replay;
 mod replay_verbs;
 mod servers_away;
+mod trace_collector;
+mod traces;

@@ -1,5 +1,5 @@
-//! `infra/prometheus`, `infra/grafana` and `infra/compose.yaml` fit each other, the metrics and the app. None of them is
-//! run here.
+//! `infra/prometheus`, `infra/grafana`, `infra/otel` and `infra/compose.yaml` fit each other, the metrics and the app. None of
+//! them is run here.
 
 use std::{collections::BTreeSet, fs};
 
@@ -205,4 +205,55 @@ fn compose_gives_kibana_what_the_binary_would_import() {
     assert_eq!(url.path(), "/api/saved_objects/_import");
     assert_eq!(url.query(), Some("overwrite=true"));
     assert_eq!(assets["depends_on"][host]["condition"], "service_healthy");
+}
+
+#[test]
+fn spans_get_from_the_app_to_where_they_are_shown() {
+    let compose = yaml("compose.yaml");
+    let services = &compose["services"];
+    // Within the network what is exposed is as good as what is published.
+    let listens = |service: &str, port: &str| {
+        let exposed = services[service]["expose"].as_array().into_iter().flatten();
+        let exposed = exposed.map(string).any(|exposed| exposed == port);
+        assert!(exposed || ports(&services[service]).contains(port), "{service} lacks {port}");
+    };
+    let collector = yaml("otel/collector.yaml");
+    let endpoint = string(&services["order-ledger"]["environment"]["ORDER_LEDGER_OTLP_ENDPOINT"]);
+    let (host, port) = endpoint.strip_prefix("http://").unwrap().split_once(':').unwrap();
+    assert_eq!(host, "otel-collector");
+    listens(host, port);
+    let takes = string(&collector["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"]);
+    assert_eq!(takes, format!("0.0.0.0:{port}"));
+    let to = string(&collector["exporters"]["otlp/jaeger"]["endpoint"]);
+    let (shows, port) = to.split_once(':').unwrap();
+    listens(shows, port);
+    listens(shows, "16686");
+
+    // Whatever a pipeline names is there, and nothing is there that no one names.
+    let service = &collector["service"];
+    let traces = &service["pipelines"]["traces"];
+    for (kind, names) in [
+        ("extensions", &service["extensions"]),
+        ("receivers", &traces["receivers"]),
+        ("processors", &traces["processors"]),
+        ("exporters", &traces["exporters"]),
+    ] {
+        let named: BTreeSet<_> = items(names).iter().map(string).collect();
+        let there = collector[kind].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(named, there, "{kind}");
+    }
+
+    // The image reads the file that is mounted, and asks where the collector answers.
+    let dockerfile = text("otel/Dockerfile");
+    let mount = string(&items(&services["otel-collector"]["volumes"])[0]);
+    let file = mount.split(':').nth(1).unwrap();
+    assert!(dockerfile.contains(&format!("CMD [\"--config\", \"{file}\"]")), "{file}");
+    let health = string(&collector["extensions"]["health_check"]["endpoint"]);
+    let port = health.strip_prefix("0.0.0.0:").unwrap();
+    assert!(dockerfile.contains(&format!("http://127.0.0.1:{port}/")), "{health}");
+    for image in dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+        let image = image.split(' ').next().unwrap();
+        let version = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} is not pinned")).1;
+        assert!(version.contains(|c: char| c.is_ascii_digit()), "{image}");
+    }
 }

@@ -21,5 +21,6 @@ mod parking;
 mod rival;
 mod story;
 mod sweeps;
+mod traces;
 mod unfit;
 mod world;

@@ -4,4 +4,5 @@
 
 mod bench;
 mod indexing;
+mod traces;
 mod transitions;

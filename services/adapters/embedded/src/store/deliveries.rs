@@ -75,16 +75,17 @@ impl DeliveryStore for SqliteStore {
 }
 
 async fn add(connection: &mut SqliteConnection, deliveries: &[NewDelivery]) -> Result<(), Error> {
-    for NewDelivery { key, state_change, due_at } in deliveries {
+    for NewDelivery { key, state_change, due_at, traceparent } in deliveries {
         sqlx::query(
-            "INSERT INTO deliveries (order_id, version, template, due_at, state_change)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            "INSERT INTO deliveries (order_id, version, template, due_at, state_change, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         )
         .bind(key.order_id.to_string())
         .bind(database::signed(key.version.get()))
         .bind(key.template.as_str())
         .bind(database::micros(*due_at))
         .bind(state_change.as_ref())
+        .bind(traceparent.map(|traceparent| traceparent.to_string()))
         .execute(&mut *connection)
         .await?;
     }
@@ -99,7 +100,8 @@ async fn claim(
     limit: usize,
 ) -> Result<Vec<Delivery>, Error> {
     let rows = sqlx::query(
-        "SELECT rowid, order_id, version, template, attempts + 1 AS attempts, state_change FROM deliveries
+        "SELECT rowid, order_id, version, template, attempts + 1 AS attempts, state_change, traceparent
+         FROM deliveries
          WHERE status = 'pending' AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
          ORDER BY due_at, order_id, version, template LIMIT $2",
     )
@@ -150,6 +152,7 @@ async fn finish(
 
 fn delivery(row: &SqliteRow) -> Result<Delivery, Error> {
     let attempts: i64 = row.try_get("attempts")?;
+    let traceparent: Option<String> = row.try_get("traceparent")?;
     Ok(Delivery {
         key: DeliveryKey {
             order_id: database::id("order_id", row.try_get("order_id")?)?,
@@ -158,5 +161,7 @@ fn delivery(row: &SqliteRow) -> Result<Delivery, Error> {
         },
         state_change: Bytes::from(row.try_get::<Vec<u8>, _>("state_change")?),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        // What is not one is nobody's trace; the mail goes out all the same.
+        traceparent: traceparent.and_then(|text| text.parse().ok()),
     })
 }

@@ -1,0 +1,2 @@
+-- As in migrations/postgres.
+ALTER TABLE deliveries ADD COLUMN traceparent TEXT;
