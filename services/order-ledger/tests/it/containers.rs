@@ -1,4 +1,4 @@
-//! `infra/compose.yaml` and `infra/Dockerfile`, as Compose and BuildKit read them, fit each other and the program. Nothing
+//! `infra/compose.yaml` and `infra/Dockerfile`, as Docker would read them, fit each other and the program. Nothing
 //! is started here.
 
 use std::{
