@@ -1,6 +1,6 @@
-// Reads compose.yaml and the Dockerfile as Docker would, without Docker: Compose's own loader checks the schema, fills in
-// variables and resolves paths; BuildKit's own parser and linter read the image file, with what .dockerignore leaves of the
-// folder. Prints both as one JSON document, for tests to compare with everything else; what is wrong goes to stderr.
+// Reads compose.yaml and the image files that it names as Docker would, without Docker: Compose's own loader checks the schema, fills in
+// variables and resolves paths; BuildKit's own parser and linter read the image files, with what .dockerignore leaves of
+// their folders. Prints all of it as one JSON document, for tests to compare with everything else; what is wrong goes to stderr.
 //
 //	go run -C infra/containers .
 package main
@@ -9,12 +9,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -46,15 +48,20 @@ func run(infra string) error {
 	if err != nil {
 		return err
 	}
-	stages, err := image(filepath.Join(infra, "Dockerfile"), filepath.Join(infra, ".."))
-	if err != nil {
-		return err
+	images := map[string][]Stage{}
+	for name, service := range compose.Services {
+		if build := service.Build; build != nil {
+			images[name], err = image(filepath.Join(build.Context, build.Dockerfile), build.Context)
+			if err != nil {
+				return err
+			}
+		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"compose": compose, "stages": stages})
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"compose": compose, "images": images})
 }
 
 // The file as `docker compose config` shows it, with every profile on and nothing from the environment.
-func rendered(file string) (json.RawMessage, error) {
+func rendered(file string) (*types.Project, error) {
 	options, err := cli.NewProjectOptions([]string{file}, cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		return nil, err
@@ -63,7 +70,7 @@ func rendered(file string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return project.MarshalJSON()
+	return project, nil
 }
 
 func image(file, folder string) ([]Stage, error) {
@@ -136,6 +143,9 @@ func stage(part instructions.Stage) Stage {
 
 func ignored(file string) (*patternmatcher.PatternMatcher, error) {
 	text, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return patternmatcher.New(nil)
+	}
 	if err != nil {
 		return nil, err
 	}

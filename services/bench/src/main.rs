@@ -6,11 +6,11 @@
 mod folded;
 mod indexed;
 mod limits;
+mod observed;
 mod placed;
 mod read;
 mod replayed;
 mod setup;
-mod traces;
 
 use std::{error::Error, io::Write as _, num::NonZeroU32, time::Duration};
 
@@ -45,6 +45,12 @@ struct Args {
     /// Follow so many of the calls, from 0 to 1; their spans are made, and thrown away instead of sent
     #[arg(long, value_name = "RATIO")]
     traces: Option<f64>,
+    /// Record neither metrics nor measures
+    #[arg(long, conflicts_with = "traces")]
+    unobserved: bool,
+    /// Print nothing but the rates, one a line
+    #[arg(long)]
+    rates: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,6 +61,8 @@ enum Measure {
     Streamed,
     /// Events, five an order, from Kafka into Postgres
     Folded,
+    /// `PlaceOrder` and folding with metrics and traces, beside without
+    Observed,
     /// What became of them, from Kafka into Elasticsearch: documents and transitions
     Indexed,
     /// The same events again, from Kafka into another generation in Postgres
@@ -81,8 +89,11 @@ async fn main() -> Result<(), Failure> {
     let args = Args::parse();
     let wanted = |measure| args.measures.is_empty() || args.measures.contains(&measure);
     let duration = Duration::from_secs(args.seconds);
+    if !args.unobserved {
+        observed::record()?;
+    }
     if let Some(ratio) = args.traces {
-        traces::follow(ratio);
+        observed::follow(ratio);
     }
     let mut rows = Vec::new();
     if wanted(Measure::Unary) || wanted(Measure::Streamed) {
@@ -97,6 +108,9 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted(Measure::Folded) {
         rows.push(folded::folded(args.orders).await?);
+    }
+    if wanted(Measure::Observed) {
+        rows.extend(observed::observed(args.callers, args.seconds, args.orders).await?);
     }
     if wanted(Measure::Indexed) {
         rows.push(indexed::indexed(args.orders / 5).await?);
@@ -119,7 +133,15 @@ async fn main() -> Result<(), Failure> {
         }
         server.stop().await?;
     }
-    report(&rows)
+    if args.rates { rates(&rows) } else { report(&rows) }
+}
+
+fn rates(rows: &[Row]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    for row in rows {
+        writeln!(out, "{}", row.per_second)?;
+    }
+    Ok(())
 }
 
 fn report(rows: &[Row]) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use adapter_elasticsearch::{ElasticsearchIndex, ElasticsearchOptions};
 use adapter_kafka::{KafkaLog, KafkaOptions};
 use adapter_postgres::{PostgresOptions, PostgresStore};
 use events::Currency;
-use ports::{Clock, EventLog, Health, IdSource, Measures, OrderStore as _, Topic, TopicSettings};
+use ports::{Clock, EventLog, Health, IdSource, OrderStore as _, Topic, TopicSettings};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::Failure;
+use crate::{Failure, observed};
 
 /// Partitions of the topics, as many as an installation gets by default.
 pub(crate) const PARTITIONS: u32 = 6;
@@ -124,7 +124,7 @@ impl Server {
             clock: clock(),
             ids: Arc::new(RandomIds),
             health: Health::default().reporter("api"),
-            measures: Measures::on(),
+            measures: observed::measures(),
         };
         let settings = api::Settings { seed_currency: Currency::CLP, ..api::Settings::default() };
         let running = tokio::spawn(api::run(parts, settings, listener, stop.clone()));
@@ -152,7 +152,7 @@ impl Projecting {
             dead_letters: Arc::<PostgresStore>::clone(&installation.store),
             clock: clock(),
             health: Health::default().reporter("projector"),
-            measures: Measures::on(),
+            measures: observed::measures(),
         };
         let stop = CancellationToken::new();
         let run = projector::run(parts, projector::Settings::default(), stop.clone());

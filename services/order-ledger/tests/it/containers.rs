@@ -1,4 +1,4 @@
-//! `infra/compose.yaml` and `infra/Dockerfile`, as Docker would read them, fit each other and the program. Nothing
+//! `infra/compose.yaml` and the image files that it names, as Docker would read them, fit each other and the program. Nothing
 //! is started here.
 
 use std::{
@@ -16,10 +16,11 @@ use crate::{metrics::root, process::binary};
 #[derive(Deserialize)]
 struct Containers {
     compose: Value,
-    stages: Vec<Stage>,
+    /// The stages of each image that is built.
+    images: BTreeMap<String, Vec<Stage>>,
 }
 
-/// One `FROM` of the image file and what follows it.
+/// One `FROM` of an image file and what follows it.
 #[derive(Deserialize)]
 struct Stage {
     base: String,
@@ -31,7 +32,7 @@ struct Stage {
     starts: Option<Vec<String>>,
 }
 
-/// What `infra/containers` makes of the two files; it refuses what Docker would refuse or warn of.
+/// What `infra/containers` makes of the files; it refuses what Docker would refuse or warn of.
 fn read() -> Containers {
     let read = Command::new("go")
         .args(["run", "."])
@@ -72,7 +73,8 @@ fn plain(path: &Path) -> PathBuf {
 
 #[test]
 fn the_image_has_all_that_is_compiled_in() {
-    let stages = read().stages;
+    let images = read().images;
+    let stages = &images["order-ledger"];
     let copied: Vec<_> = stages.iter().flat_map(|stage| stage.copies.iter().flatten()).collect();
     let mut files = BTreeSet::new();
     for folder in ["events", "services", "proto"] {
@@ -84,20 +86,51 @@ fn the_image_has_all_that_is_compiled_in() {
     }
 }
 
+fn assert_pinned(image: &str) {
+    let (_, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} is not pinned"));
+    assert!(tag.contains(|c: char| c.is_ascii_digit()), "{image} is not pinned");
+}
+
+#[test]
+fn what_compose_starts_is_pinned_and_checked_and_out_of_reach_of_other_machines() {
+    let Containers { compose, images } = read();
+    for (name, service) in compose["services"].as_object().unwrap() {
+        if let Some(image) = service["image"].as_str() {
+            assert_pinned(image);
+            assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
+        } else {
+            assert!(images.contains_key(name), "{name} is nowhere from");
+        }
+        for port in service["ports"].as_array().into_iter().flatten() {
+            assert_eq!(port["host_ip"], "127.0.0.1", "{name}");
+        }
+        // Of volumes and services that are named, Compose itself says whether they are there.
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            if mount["type"] == "bind" {
+                let from = mount["source"].as_str().unwrap();
+                assert!(Path::new(from).exists(), "{name} mounts {from}");
+                assert_eq!(mount["read_only"], true, "{name} could write {from}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_image_is_built_in_stages_and_runs_without_root() {
-    let stages = read().stages;
-    let [build, image] = &stages[..] else { panic!("{} stages", stages.len()) };
-    for Stage { base, .. } in &stages {
-        let (_, tag) = base.split_once(':').unwrap();
-        assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{base} is not pinned");
+    let images = read().images;
+    for Stage { base, .. } in images.values().flatten() {
+        assert_pinned(base);
     }
+    for (name, stages) in &images {
+        let last = stages.last().unwrap();
+        assert!(!["", "0", "root"].contains(&&*last.user), "{name} runs as root");
+        assert!(last.checks, "{name} has no health check");
+    }
+    let [build, image] = &images["order-ledger"][..] else { panic!("not two stages") };
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
     assert!(build.base.contains(rust.trim_matches('"')), "{} is not Rust {rust}", build.base);
     assert!(image.base.ends_with("-slim") && image.copies.is_none(), "{}", image.base);
-    assert_eq!(image.user, "order-ledger");
-    assert!(image.checks, "no health check");
     assert_eq!(image.starts.as_deref(), Some(&["order-ledger".to_owned()][..]));
 }
 
@@ -110,8 +143,8 @@ fn servers(url: &str) -> Vec<(&str, &str)> {
 
 #[tokio::test]
 async fn compose_starts_the_program_on_servers_that_are_there() {
-    let Containers { compose, stages } = read();
-    let image = stages.last().unwrap();
+    let Containers { compose, images } = read();
+    let image = images["order-ledger"].last().unwrap();
     let app = &compose["services"]["order-ledger"];
     let of_compose = app["environment"].as_object().unwrap();
     let of_compose = of_compose.iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap()));

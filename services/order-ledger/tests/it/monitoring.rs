@@ -118,37 +118,6 @@ fn ports(service: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn compose_mounts_what_is_there_and_pins_and_checks_what_it_starts() {
-    let compose = yaml("compose.yaml");
-    let volumes = compose["volumes"].as_object().unwrap();
-    for (name, service) in compose["services"].as_object().unwrap() {
-        if let Some(image) = service["image"].as_str() {
-            let version =
-                image.rsplit_once(':').unwrap_or_else(|| panic!("{image} is not pinned")).1;
-            assert!(version.contains(|c: char| c.is_ascii_digit()), "{image}");
-            assert!(service["healthcheck"]["test"].is_array(), "{name} has no health check");
-        } else {
-            let dockerfile =
-                text(string(&service["build"]["dockerfile"]).trim_start_matches("infra/"));
-            assert!(dockerfile.contains("HEALTHCHECK"), "{name} has no health check");
-        }
-        ports(service);
-        for mount in service["volumes"].as_array().into_iter().flatten() {
-            let from = string(mount).split(':').next().unwrap();
-            if from.starts_with('.') {
-                assert!(root().join("infra").join(from).exists(), "{name} mounts {from}");
-                assert!(string(mount).ends_with(":ro"), "{name} could write {from}");
-            } else {
-                assert!(volumes.contains_key(from), "{name} mounts {from}");
-            }
-        }
-        for needed in service["depends_on"].as_object().into_iter().flat_map(|all| all.keys()) {
-            assert!(compose["services"][needed].is_object(), "{name} needs {needed}");
-        }
-    }
-}
-
-#[test]
 fn prometheus_and_grafana_find_what_compose_starts() {
     let compose = yaml("compose.yaml");
     let services = &compose["services"];
@@ -251,9 +220,4 @@ fn spans_get_from_the_app_to_where_they_are_shown() {
     let health = string(&collector["extensions"]["health_check"]["endpoint"]);
     let port = health.strip_prefix("0.0.0.0:").unwrap();
     assert!(dockerfile.contains(&format!("http://127.0.0.1:{port}/")), "{health}");
-    for image in dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")) {
-        let image = image.split(' ').next().unwrap();
-        let version = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} is not pinned")).1;
-        assert!(version.contains(|c: char| c.is_ascii_digit()), "{image}");
-    }
 }
