@@ -22,7 +22,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Failure, Row, limits,
+    Failure, Row,
+    limits::{self, Request},
     setup::{Installation, Projecting, caught_up, clock, rate},
 };
 
@@ -38,12 +39,6 @@ pub(crate) async fn indexed(orders: usize) -> Result<Row, Failure> {
         limit: "the same documents, by _bulk alone".to_owned(),
         limit_per_second: bare,
     })
-}
-
-/// One request as the product makes it.
-pub(crate) enum Request {
-    Orders(Vec<OrderDocument>),
-    Transitions(Vec<TransitionDocument>),
 }
 
 struct Indexed {

@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 use crate::{
     Failure,
-    indexed::Request,
     setup::{Installation, pick, rate},
 };
 
@@ -203,6 +202,12 @@ pub(crate) async fn copied(installation: &Installation, generation: u32) -> Resu
     let elapsed = start.elapsed();
     sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {to} CASCADE"))).execute(&pool).await?;
     Ok(rate(usize::try_from(events)?, elapsed))
+}
+
+/// One bulk request as the product makes it.
+pub(crate) enum Request {
+    Orders(Vec<OrderDocument>),
+    Transitions(Vec<TransitionDocument>),
 }
 
 /// Requests under way, as many as the product has at most.

@@ -1,11 +1,12 @@
 //! What Kibana's panels and searches show, asked of a real Elasticsearch as Kibana asks, against what is true.
 //!
-//! Those over orders and transitions: on orders that went through the pipeline, against SQL over Postgres. Those over metrics:
-//! on measurements that the test wrote. A panel or search that is compared with nothing fails.
+//! On orders that went through the pipeline, against SQL over Postgres. Those over metrics, of which Postgres knows how often but
+//! not how long: on measurements that the test wrote, too. A panel or search that is compared with nothing fails.
 
 mod measured;
 mod placed;
 mod rows;
+pub(crate) mod shipped;
 mod sql;
 
 use std::collections::BTreeSet;

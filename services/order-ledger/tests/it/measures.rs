@@ -15,6 +15,7 @@ use crate::{
     folder::Folder,
     found::search,
     installation::Installation,
+    kibana_panels::shipped,
     process::{PATIENCE, Process},
 };
 
@@ -34,7 +35,11 @@ fn start(installation: &Installation, role: &str) -> Process {
 }
 
 /// Places the orders of every load test, and one call that is refused.
-async fn place_all(installation: &Installation, address: &str) -> usize {
+async fn place_all(installation: &Installation, address: &str, pool: &sqlx::PgPool) -> usize {
+    let schema = installation.schema();
+    let table = format!("CREATE TABLE {schema}.load_tests (order_id uuid, load_test_type text)");
+    sqlx::raw_sql(AssertSqlSafe(table)).execute(pool).await.unwrap();
+    let insert = format!("INSERT INTO {schema}.load_tests VALUES ($1::uuid, $2)");
     let mut client = connect(address).await;
     let mut n = 0;
     for (load_test_type, count) in PLACED {
@@ -43,7 +48,9 @@ async fn place_all(installation: &Installation, address: &str) -> usize {
             let labels = &mut request.details.as_mut().unwrap().labels;
             let label = load_test_type.map(|name| ("load_test_type".to_owned(), name.to_owned()));
             labels.extend(label);
-            client.place_order(request).await.unwrap();
+            let placed = client.place_order(request).await.unwrap().into_inner();
+            let row = sqlx::query(AssertSqlSafe(insert.as_str())).bind(placed.order_id);
+            row.bind(load_test_type).execute(pool).await.unwrap();
             n += 1;
         }
     }
@@ -62,8 +69,8 @@ async fn what_was_done_is_counted_and_timed_in_elasticsearch() {
         process.ready().await;
     }
     let address = processes[0].grpc().await;
-    let placed = place_all(&installation, &address).await;
     let pool = installation.pool().await;
+    let placed = place_all(&installation, &address, &pool).await;
     let schema = installation.schema();
     let done = format!(
         "SELECT (SELECT count(*) FROM {schema}.orders WHERE state = 'Completed'),
@@ -96,6 +103,7 @@ async fn what_was_done_is_counted_and_timed_in_elasticsearch() {
     compare_with_history(&installation, &pool).await;
     check_percentiles(&installation).await;
     check_waiting(&installation, &pool).await;
+    shipped::show_what_postgres_says(&installation, &pool, 1).await;
     installation.remove().await;
 }
 
