@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Component, Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use serde::Deserialize;
@@ -33,7 +34,7 @@ struct Stage {
 }
 
 /// What `infra/containers` makes of the files; it refuses what Docker would refuse or warn of.
-fn read() -> Containers {
+static CONTAINERS: LazyLock<Containers> = LazyLock::new(|| {
     let read = Command::new("go")
         .args(["run", "."])
         .current_dir(root().join("infra/containers"))
@@ -42,7 +43,7 @@ fn read() -> Containers {
         .expect("Go is installed: see README.md");
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
     serde_json::from_slice(&read.stdout).unwrap()
-}
+});
 
 /// Every file that the product's crates compile in from outside of them.
 fn compiled_in(folder: &Path, found: &mut BTreeSet<PathBuf>) {
@@ -73,7 +74,7 @@ fn plain(path: &Path) -> PathBuf {
 
 #[test]
 fn the_image_has_all_that_is_compiled_in() {
-    let images = read().images;
+    let images = &CONTAINERS.images;
     let stages = &images["order-ledger"];
     let copied: Vec<_> = stages.iter().flat_map(|stage| stage.copies.iter().flatten()).collect();
     let mut files = BTreeSet::new();
@@ -93,7 +94,7 @@ fn assert_pinned(image: &str) {
 
 #[test]
 fn what_compose_starts_is_pinned_and_checked_and_out_of_reach_of_other_machines() {
-    let Containers { compose, images } = read();
+    let Containers { compose, images } = &*CONTAINERS;
     for (name, service) in compose["services"].as_object().unwrap() {
         if let Some(image) = service["image"].as_str() {
             assert_pinned(image);
@@ -117,11 +118,11 @@ fn what_compose_starts_is_pinned_and_checked_and_out_of_reach_of_other_machines(
 
 #[test]
 fn the_image_is_built_in_stages_and_runs_without_root() {
-    let images = read().images;
+    let images = &CONTAINERS.images;
     for Stage { base, .. } in images.values().flatten() {
         assert_pinned(base);
     }
-    for (name, stages) in &images {
+    for (name, stages) in images {
         let last = stages.last().unwrap();
         assert!(!["", "0", "root"].contains(&&*last.user), "{name} runs as root");
         assert!(last.checks, "{name} has no health check");
@@ -143,7 +144,7 @@ fn servers(url: &str) -> Vec<(&str, &str)> {
 
 #[tokio::test]
 async fn compose_starts_the_program_on_servers_that_are_there() {
-    let Containers { compose, images } = read();
+    let Containers { compose, images } = &*CONTAINERS;
     let image = images["order-ledger"].last().unwrap();
     let app = &compose["services"]["order-ledger"];
     let of_compose = app["environment"].as_object().unwrap();

@@ -7,13 +7,11 @@ import org.elasticsearch.common.util.DoubleArray;
 import org.elasticsearch.common.util.LongArray;
 import org.elasticsearch.core.Releasables;
 import org.elasticsearch.index.fielddata.HistogramValue;
-import org.elasticsearch.index.fielddata.HistogramValues;
 import org.elasticsearch.search.DocValueFormat;
 import org.elasticsearch.search.aggregations.AggregationExecutionContext;
 import org.elasticsearch.search.aggregations.Aggregator;
 import org.elasticsearch.search.aggregations.InternalAggregation;
 import org.elasticsearch.search.aggregations.LeafBucketCollector;
-import org.elasticsearch.search.aggregations.LeafBucketCollectorBase;
 import org.elasticsearch.search.aggregations.metrics.AvgAggregationBuilder;
 import org.elasticsearch.search.aggregations.metrics.InternalAvg;
 import org.elasticsearch.search.aggregations.metrics.InternalValueCount;
@@ -86,15 +84,7 @@ final class HistogramMetric extends NumericMetricsAggregator.SingleValue {
 
     @Override
     protected LeafBucketCollector getLeafCollector(AggregationExecutionContext segment, LeafBucketCollector sub) throws IOException {
-        HistogramValues histograms = source.histograms(segment.getLeafReaderContext());
-        return new LeafBucketCollectorBase(sub, histograms) {
-            @Override
-            public void collect(int document, long bucket) throws IOException {
-                if (histograms.advanceExact(document)) {
-                    add(bucket, histograms.histogram());
-                }
-            }
-        };
+        return source.collector(segment.getLeafReaderContext(), sub, this::add);
     }
 
     private void add(long bucket, HistogramValue histogram) throws IOException {

@@ -6,13 +6,11 @@ import java.util.Map;
 import org.elasticsearch.common.util.ObjectArray;
 import org.elasticsearch.core.Releasables;
 import org.elasticsearch.index.fielddata.HistogramValue;
-import org.elasticsearch.index.fielddata.HistogramValues;
 import org.elasticsearch.search.DocValueFormat;
 import org.elasticsearch.search.aggregations.AggregationExecutionContext;
 import org.elasticsearch.search.aggregations.Aggregator;
 import org.elasticsearch.search.aggregations.InternalAggregation;
 import org.elasticsearch.search.aggregations.LeafBucketCollector;
-import org.elasticsearch.search.aggregations.LeafBucketCollectorBase;
 import org.elasticsearch.search.aggregations.metrics.InternalTDigestPercentiles;
 import org.elasticsearch.search.aggregations.metrics.NumericMetricsAggregator;
 import org.elasticsearch.search.aggregations.metrics.PercentilesAggregationBuilder;
@@ -73,19 +71,14 @@ final class HistogramPercentiles extends NumericMetricsAggregator.MultiValue {
 
     @Override
     protected LeafBucketCollector getLeafCollector(AggregationExecutionContext segment, LeafBucketCollector sub) throws IOException {
-        HistogramValues histograms = source.histograms(segment.getLeafReaderContext());
-        return new LeafBucketCollectorBase(sub, histograms) {
-            @Override
-            public void collect(int document, long bucket) throws IOException {
-                if (histograms.advanceExact(document)) {
-                    TDigestState digest = digest(bucket);
-                    HistogramValue histogram = histograms.histogram();
-                    while (histogram.next()) {
-                        digest.add(histogram.value(), histogram.count());
-                    }
-                }
-            }
-        };
+        return source.collector(segment.getLeafReaderContext(), sub, this::add);
+    }
+
+    private void add(long bucket, HistogramValue histogram) throws IOException {
+        TDigestState digest = digest(bucket);
+        while (histogram.next()) {
+            digest.add(histogram.value(), histogram.count());
+        }
     }
 
     private TDigestState digest(long bucket) {

@@ -14,6 +14,8 @@ import org.elasticsearch.index.fielddata.IndexHistogramFieldData;
 import org.elasticsearch.index.fielddata.SortedBinaryDocValues;
 import org.elasticsearch.script.AggregationScript;
 import org.elasticsearch.search.DocValueFormat;
+import org.elasticsearch.search.aggregations.LeafBucketCollector;
+import org.elasticsearch.search.aggregations.LeafBucketCollectorBase;
 import org.elasticsearch.search.aggregations.support.AggregationContext;
 import org.elasticsearch.search.aggregations.support.FieldContext;
 import org.elasticsearch.search.aggregations.support.ValueType;
@@ -43,7 +45,26 @@ final class HistogramValuesSource extends ValuesSource {
         this.field = field;
     }
 
-    HistogramValues histograms(LeafReaderContext segment) throws IOException {
+    /** What an aggregation does with the histogram of a document that is in a bucket. */
+    @FunctionalInterface
+    interface Sink {
+        void add(long bucket, HistogramValue histogram) throws IOException;
+    }
+
+    /** Gives the histogram of each document of a segment that has one. */
+    LeafBucketCollector collector(LeafReaderContext segment, LeafBucketCollector sub, Sink sink) throws IOException {
+        HistogramValues histograms = histograms(segment);
+        return new LeafBucketCollectorBase(sub, histograms) {
+            @Override
+            public void collect(int document, long bucket) throws IOException {
+                if (histograms.advanceExact(document)) {
+                    sink.add(bucket, histograms.histogram());
+                }
+            }
+        };
+    }
+
+    private HistogramValues histograms(LeafReaderContext segment) throws IOException {
         return field == null ? NONE : field.load(segment).getHistogramValues();
     }
 
