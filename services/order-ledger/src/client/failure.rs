@@ -14,7 +14,7 @@ use crate::{
         order_file::OrderFileError,
         refused::{Kind, Refused},
     },
-    complain,
+    complain, told,
 };
 
 /// Why a verb of `order-ledger order` failed.
@@ -55,7 +55,7 @@ pub(crate) enum ClientError {
 impl ClientError {
     /// The same for programs.
     pub(crate) fn as_refused(&self) -> Refused {
-        let plain = |code, kind| Refused::plain(code, kind, chain(self));
+        let plain = |code, kind| Refused::plain(code, kind, told(self));
         match self {
             Self::NoAddress(_) => plain("USAGE", Kind::Usage),
             Self::Connect { .. } => plain("UNAVAILABLE", Kind::Unavailable),
@@ -111,15 +111,4 @@ fn complain_as_json(refused: &Refused) {
         // If stderr is gone there is no one to tell.
         _ = writeln!(io::stderr(), "{document}");
     }
-}
-
-/// What failed, and because of what, down to the cause.
-fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }
