@@ -13,7 +13,7 @@ install() { # TO
 
 launch() {
   background "$HOME_DIR/mailpit" --smtp "127.0.0.1:$(port 1025)" --listen "127.0.0.1:$(port 8025)" \
-    --database "$DATA/mail.db" --max "${MAILPIT_MAX:-20000}" --enable-chaos --disable-version-check
+    --database "$DATA/mail.db" --max "${MAILPIT_MAX:-200000}" --enable-chaos --disable-version-check
 }
 
 ready() {

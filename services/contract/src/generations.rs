@@ -230,7 +230,7 @@ pub async fn one_process_has_the_lease<S: Generations>(store: &S) {
     assert!(store.lease().await.unwrap().is_none());
     drop(lease);
     let free = async || store.lease().await.unwrap();
-    wait_for("the lease to end", Duration::from_secs(10), free).await;
+    wait_for("the lease to end", Duration::from_secs(60), free).await;
 }
 
 /// Between two terminals.

@@ -12,4 +12,4 @@ pub mod spans;
 mod wait;
 
 pub use clock::{TestClock, TestIds};
-pub use wait::wait_for;
+pub use wait::{wait_for, wait_while_it_moves};

@@ -72,7 +72,7 @@ async fn a_commit_that_is_given_up_half_way_holds_nothing() {
         let mut blocker = connection.begin().await.unwrap();
         blocker.execute("LOCK TABLE orders IN EXCLUSIVE MODE").await.unwrap();
         let commit = batch(0, 0, &[placed(order_id(1))]);
-        let blocked = wait_for("the commit to wait", Duration::from_secs(10), async || {
+        let blocked = wait_for("the commit to wait", Duration::from_secs(60), async || {
             let waiting: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass",
             )

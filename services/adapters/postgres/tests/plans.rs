@@ -37,7 +37,7 @@ async fn uses(connection: &mut PgConnection, index: &str) -> (i64, i64) {
 
 /// The counts of a connection that was closed come a little later.
 async fn wait_for_uses(connection: &mut PgConnection, index: &str, scans: i64) -> i64 {
-    wait_for("the database to count", Duration::from_secs(20), async || {
+    wait_for("the database to count", Duration::from_secs(60), async || {
         let (counted, entries) = uses(connection, index).await;
         (counted >= scans).then_some(entries)
     })
@@ -128,7 +128,7 @@ async fn moving_an_order_touches_no_index() {
 
         let mut connection = connect(schema).await;
         let updates = i64::try_from(events.len() - 1).unwrap();
-        let hot = wait_for("the database to count", Duration::from_secs(20), async || {
+        let hot = wait_for("the database to count", Duration::from_secs(60), async || {
             let (all, hot): (i64, i64) = sqlx::query_as(
                 "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
                  WHERE schemaname = current_schema() AND relname = 'orders'",

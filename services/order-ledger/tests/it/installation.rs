@@ -84,6 +84,15 @@ impl Installation {
         address_of(&self.name, customer)
     }
 
+    /// Where Mailpit finds the mails to this test's customers.
+    pub(crate) fn mailbox(&self, parameters: &[(&str, &str)]) -> reqwest::Url {
+        let to = [("query", format!("to:@{}.example", self.name))];
+        let url = format!("{}/api/v1/search", self.mailpit);
+        let mut url = reqwest::Url::parse_with_params(&url, to).unwrap();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url
+    }
+
     /// What every process of this installation is told.
     pub(crate) fn args(&self) -> Vec<String> {
         let pairs = [
@@ -142,6 +151,7 @@ impl Installation {
             let stream = format!("{}/_data_stream/{stream}", self.elasticsearch);
             http.delete(stream).send().await.unwrap();
         }
+        http.delete(self.mailbox(&[])).send().await.unwrap().error_for_status().unwrap();
         crate::oracle::delete_topics(&self).await;
     }
 }

@@ -60,7 +60,7 @@ async fn started(installation: &Installation) -> Vec<Process> {
 
 /// Between two orders of one customer: some customers' worth, not as many as the machine can take, for each order sends
 /// six mails.
-const BETWEEN_ORDERS: Duration = Duration::from_millis(250);
+const BETWEEN_ORDERS: Duration = Duration::from_millis(500);
 
 /// Customers who order until they are told to stop.
 struct Load {

@@ -25,7 +25,7 @@ impl Outbox for Mailpit {
         let query = format!("message-id:\"{message_id}\"");
         let search = format!("{}/api/v1/search", self.url);
         let search = Url::parse_with_params(&search, [("query", query)]).unwrap();
-        let found = wait_for("a mail in Mailpit", Duration::from_secs(10), async || {
+        let found = wait_for("a mail in Mailpit", Duration::from_secs(60), async || {
             let answer = self.http.get(search.clone()).send().await.unwrap();
             let found = answer.json::<Value>().await.unwrap()["messages"].take();
             found.as_array().filter(|messages| !messages.is_empty()).cloned()
