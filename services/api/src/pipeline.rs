@@ -27,6 +27,7 @@ use tonic::{Code, Status};
 use crate::{
     append::Trail,
     denial::{Denial, to_rpc_status},
+    judge::Named,
     observe::Observed,
     place::{Placer, Placing, answer},
 };
@@ -78,7 +79,7 @@ enum Slot {
     New(Box<Placing>),
     Appended {
         order_id: OrderId,
-        is_named: bool,
+        named: Option<Named>,
         ack: Ack,
     },
     /// It came before and is logged there.
@@ -189,11 +190,9 @@ where
 
     fn append(&mut self, mut placing: Placing) -> Slot {
         match self.placer.append(&mut placing) {
-            Ok(ack) => Slot::Appended {
-                order_id: placing.event.order_id,
-                is_named: placing.named.is_some(),
-                ack,
-            },
+            Ok(ack) => {
+                Slot::Appended { order_id: placing.event.order_id, named: placing.named, ack }
+            }
             Err(AppendError::QueueFull) => {
                 self.pause = Some(Box::pin(sleep(QUEUE_FULL_PAUSE)));
                 Slot::New(Box::new(placing))
@@ -221,15 +220,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<v1::PlaceOrdersResponse, Status>>> {
         let result = match self.slots.front_mut() {
-            Some(Slot::Appended { order_id, is_named, ack }) => {
-                match ready!(ack.as_mut().poll(cx)) {
-                    Ok(position) => {
-                        self.placer.acknowledged(*order_id, *is_named, position);
-                        Placed::Placed(answer(*order_id, position))
-                    }
-                    Err(error) => Placed::Refused(to_rpc_status(&Denial::from(error).into())),
+            Some(Slot::Appended { order_id, named, ack }) => match ready!(ack.as_mut().poll(cx)) {
+                Ok(position) => {
+                    self.placer.acknowledged(*order_id, *named, position);
+                    Placed::Placed(answer(*order_id, position))
                 }
-            }
+                Err(error) => Placed::Refused(to_rpc_status(&Denial::from(error).into())),
+            },
             Some(Slot::Repeated(order_id, position)) => {
                 Placed::Placed(answer(*order_id, *position))
             }

@@ -174,7 +174,7 @@ impl Placer {
             let ack = self.append(&mut placing)?;
             drop(placing);
             let position = ack.await?;
-            self.acknowledged(order_id, named.is_some(), position);
+            self.acknowledged(order_id, named, position);
             position
         };
         let order = match named {
@@ -187,10 +187,10 @@ impl Placer {
     }
 
     /// Counts an order that the log has.
-    pub(crate) fn acknowledged(&self, order_id: OrderId, is_named: bool, position: Position) {
+    pub(crate) fn acknowledged(&self, order_id: OrderId, named: Option<Named>, position: Position) {
         self.placed.increment(1);
-        if is_named {
-            self.recent.logged(order_id, position);
+        if let Some(Named { fingerprint, .. }) = named {
+            self.recent.logged(order_id, fingerprint, position);
         }
     }
 }

@@ -54,10 +54,13 @@ impl Recent {
         Known::New
     }
 
-    /// Notes where the order is logged.
-    pub(crate) fn logged(&self, order_id: OrderId, position: Position) {
-        if let Some((_, at)) = self.orders().by_id.get_mut(&order_id) {
-            at.get_or_insert(position);
+    /// Notes where an order of that content is logged. Of two contents, the id stands for the one that the log has first:
+    /// the one that began may have been turned away.
+    pub(crate) fn logged(&self, order_id: OrderId, fingerprint: Fingerprint, position: Position) {
+        if let Some(known) = self.orders().by_id.get_mut(&order_id)
+            && known.1.is_none_or(|at| position < at)
+        {
+            *known = (fingerprint, Some(position));
         }
     }
 
@@ -81,7 +84,7 @@ mod tests {
         let position = Position { partition: Partition(0), offset: Offset(7) };
         assert_eq!(recent.begin(order(0), one), Known::New);
         assert_eq!(recent.begin(order(0), one), Known::Same(None));
-        recent.logged(order(0), position);
+        recent.logged(order(0), one, position);
         assert_eq!(recent.begin(order(0), one), Known::Same(Some(position)));
         assert_eq!(recent.begin(order(0), two), Known::Other);
         for n in 1..=ORDERS_MAX {
@@ -89,5 +92,20 @@ mod tests {
         }
         assert_eq!(recent.orders().by_id.len(), ORDERS_MAX);
         assert_eq!(recent.begin(order(0), two), Known::New, "the oldest is forgotten");
+    }
+
+    #[test]
+    fn an_id_stands_for_what_the_log_has_first() {
+        let recent = Recent::default();
+        let order = OrderId::for_request("r");
+        let [turned_away, late, first] = [1, 2, 3].map(Fingerprint::new);
+        let at = |offset| Position { partition: Partition(0), offset: Offset(offset) };
+        assert_eq!(recent.begin(order, turned_away), Known::New);
+        recent.logged(order, late, at(8));
+        assert_eq!(recent.begin(order, turned_away), Known::Other);
+        recent.logged(order, first, at(7));
+        recent.logged(order, late, at(9));
+        assert_eq!(recent.begin(order, first), Known::Same(Some(at(7))));
+        assert_eq!(recent.begin(order, late), Known::Other);
     }
 }

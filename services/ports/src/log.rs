@@ -218,7 +218,11 @@ pub trait EventLog: Send + Sync {
         start: StartOffsets,
     ) -> Result<Box<dyn Subscription>, LogError>;
 
-    /// Reads one partition from `from` up to (not including) `until`, outside of any group.
+    /// Reads one partition from `from` up to (not including) `until` or the log's end, outside of any group.
+    ///
+    /// # Errors
+    /// If a part of this is gone: [`LogError::Unfit`] for events, which are kept forever, [`LogError::Expired`] for state
+    /// changes.
     async fn read(
         &self,
         topic: Topic,

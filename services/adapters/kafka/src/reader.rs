@@ -24,6 +24,9 @@ use crate::{
 
 /// How long the next record may be in coming.
 const RECORD_WITHIN: Duration = Duration::from_secs(10);
+/// How long more may be in coming where the broker says that a partition ends: one that has just become its leader may
+/// not know yet how far it goes.
+const MORE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a poll waits.
 const POLL: Duration = Duration::from_millis(100);
 /// Where a batch of large records ends.
@@ -35,7 +38,11 @@ pub(crate) struct KafkaReader(Arc<Mutex<Reading>>);
 struct Reading {
     /// `None` once `until` is reached. Closing a consumer blocks, so that is done where reading is.
     consumer: Option<BaseConsumer<Plain>>,
+    topic: String,
+    partition: Partition,
     until: Offset,
+    /// Since when the broker has had nothing more.
+    ended: Option<Instant>,
     ahead: Vec<LogRecord>,
 }
 
@@ -55,21 +62,27 @@ impl KafkaReader {
             .fetch_watermarks(&name, native(partition), RECORD_WITHIN)
             .map_err(|error| unavailable("ask for the bounds of a partition", &error))?;
         let until = Offset(until.0.min(high));
-        if topic == Topic::Events && from < until && from.0 < low {
-            return Err(LogError::Unfit(format!(
-                "{name} partition {partition} begins at {low}, but is to be read from {from}: a part of the history is gone"
-            )));
+        if from < until && from.0 < low {
+            return Err(match topic {
+                Topic::Events => LogError::Unfit(format!(
+                    "{name} partition {partition} begins at {low}, but is to be read from {from}: a part of the history is gone"
+                )),
+                Topic::StateChanged => {
+                    LogError::Expired { partition, asked: from, first: Offset(low) }
+                }
+            });
         }
-        let from = from.0.max(low);
-        let reads = from < until.0;
+        let reads = from < until;
         if reads {
             let mut list = TopicPartitionList::with_capacity(1);
-            list.add_partition_offset(&name, native(partition), rdkafka::Offset::Offset(from))
+            list.add_partition_offset(&name, native(partition), rdkafka::Offset::Offset(from.0))
                 .and_then(|()| consumer.assign(&list))
                 .map_err(|error| unavailable("read a partition", &error))?;
         }
         let consumer = reads.then_some(consumer);
-        Ok(Self(Arc::new(Mutex::new(Reading { consumer, until, ahead: Vec::new() }))))
+        let ahead = Vec::new();
+        let reading = Reading { consumer, topic: name, partition, until, ended: None, ahead };
+        Ok(Self(Arc::new(Mutex::new(reading))))
     }
 }
 
@@ -98,6 +111,7 @@ impl Reading {
             let wait = if self.ahead.is_empty() { POLL } else { Duration::ZERO };
             let finished = match consumer.poll(wait) {
                 Some(Ok(message)) => {
+                    self.ended = None;
                     let at = position(&message).offset;
                     if at < self.until {
                         let record = record(&message);
@@ -106,8 +120,10 @@ impl Reading {
                     }
                     at.next() >= self.until
                 }
-                // Whatever is left below `until` are marks of transactions, which are no records.
-                Some(Err(KafkaError::PartitionEOF(_))) => true,
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.ended.get_or_insert_with(Instant::now);
+                    false
+                }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(unavailable("read a partition", &error));
                 }
@@ -116,6 +132,10 @@ impl Reading {
                     false
                 }
                 None if !self.ahead.is_empty() => break,
+                None if self.ended.is_some_and(|ended| ended.elapsed() >= MORE_WITHIN) => {
+                    self.ends(consumer)?;
+                    true
+                }
                 None if Instant::now() >= deadline => {
                     return Err(LogError::Unavailable("no record came in time".to_owned()));
                 }
@@ -124,6 +144,20 @@ impl Reading {
             if finished {
                 self.consumer = None;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that nothing is left below `until` but marks of transactions, which are no records.
+    fn ends(&self, consumer: &BaseConsumer<Plain>) -> Result<(), LogError> {
+        let (_, high) = consumer
+            .fetch_watermarks(&self.topic, native(self.partition), RECORD_WITHIN)
+            .map_err(|error| unavailable("ask for the bounds of a partition", &error))?;
+        if high < self.until.0 {
+            return Err(LogError::Unavailable(format!(
+                "{} partition {} ends at {high} for now, and is to be read up to {}",
+                self.topic, self.partition, self.until
+            )));
         }
         Ok(())
     }

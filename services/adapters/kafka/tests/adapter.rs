@@ -59,6 +59,47 @@ async fn next_records(subscription: &mut dyn Subscription, count: usize) -> Vec<
     read
 }
 
+/// Whoever writes in transactions leaves marks, which have offsets and are no records.
+#[tokio::test]
+async fn a_partition_that_ends_with_a_mark_is_read_to_its_end() {
+    let options = options();
+    let topic = format!("{}{}", options.topic_prefix, Topic::Events.name());
+    let brokers = options.brokers.clone();
+    on_log(options, async |log| {
+        let others: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("transactional.id", &topic)
+            .create()
+            .unwrap();
+        others.init_transactions(PATIENCE).unwrap();
+        others.begin_transaction().unwrap();
+        for value in ["one", "two"] {
+            others.send(BaseRecord::<[u8], str>::to(&topic).partition(1).payload(value)).unwrap();
+        }
+        others.commit_transaction(PATIENCE).unwrap();
+        let (partition, end) = (Partition(1), Offset(3));
+        wait_for("two records and a mark", PATIENCE, async || {
+            let now = log.end_offset(Topic::Events, partition).await.unwrap();
+            (now == end).then_some(())
+        })
+        .await;
+        let mut reader = log.read(Topic::Events, partition, Offset::START, end).await.unwrap();
+        let mut values = Vec::new();
+        within("the end", async {
+            loop {
+                let records = reader.next().await.unwrap();
+                if records.is_empty() {
+                    break;
+                }
+                values.extend(records.into_iter().filter_map(|record| record.value));
+            }
+        })
+        .await;
+        assert_eq!(values, ["one", "two"]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_others_wrote_is_handed_over_as_it_is() {
     let options = options();

@@ -89,6 +89,11 @@ async fn a_place_that_expired_is_refused() {
             }
             other => panic!("{other:?}"),
         }
+        let read = log.read(topic, partition, Offset::START, last.offset.next()).await;
+        match read.map(drop) {
+            Err(LogError::Expired { first: now, .. }) => assert_eq!(now, first),
+            other => panic!("{other:?}"),
+        }
         let mut follower = log.follow(topic, &starts).await.unwrap();
         assert_eq!(read_until(follower.as_mut(), last).await, 5);
     })

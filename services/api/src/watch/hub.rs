@@ -253,7 +253,7 @@ impl Hub {
         Ok(follower)
     }
 
-    /// Follows again from where it was, or anew if that has expired.
+    /// Follows again from where it was, or anew if that has expired, or is not in the log any more: the topic was made anew.
     async fn go_on(&self, error: LogError) -> Box<dyn Follower> {
         tracing::warn!(%error, "watching broke off, going on");
         loop {
@@ -263,11 +263,15 @@ impl Hub {
                 .map(|(partition, offset)| Position { partition, offset })
                 .collect();
             let follower = match self.log.follow(Topic::StateChanged, &places).await {
-                Err(LogError::Expired { .. }) => self.begin().await,
+                Err(error @ (LogError::Expired { .. } | LogError::Unfit(_))) => {
+                    tracing::warn!(%error, "watching begins anew: who watches is to resume");
+                    self.begin().await
+                }
                 followed => followed,
             };
-            if let Ok(follower) = follower {
-                return follower;
+            match follower {
+                Ok(follower) => return follower,
+                Err(error) => tracing::warn!(%error, "changes can't be watched, trying again"),
             }
             tokio::time::sleep(PAUSE).await;
         }
