@@ -6,7 +6,10 @@ use testkit::sample;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
-use crate::system::{System, bad_fields, order};
+use crate::{
+    faulty::Mood,
+    system::{System, bad_fields, order},
+};
 
 #[tokio::test]
 async fn a_placed_order_can_be_read_at_once() {
@@ -104,6 +107,23 @@ async fn a_repeated_request_places_one_order() {
     let second = system.ledger().place_order(order("cart-7")).await.unwrap().into_inner();
     assert_eq!(first, second);
     assert_eq!(system.folded(&first.order_id).await.version, 1);
+    assert_eq!(system.outcomes(&first.order_id).await, ["OrderPlaced applied"]);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_id_stands_for_what_was_logged_not_for_what_was_turned_away() {
+    let system = System::start().await;
+    let turned_away = order("cart-8");
+    let mut placed = turned_away.clone();
+    placed.details.as_mut().unwrap().region = "Biobío".to_owned();
+    system.log.turns(Mood::Full);
+    let status = system.ledger().place_order(turned_away.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    system.log.turns(Mood::Works);
+    let first = system.ledger().place_order(placed).await.unwrap().into_inner();
+    let status = system.ledger().place_order(turned_away).await.unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists, "{status}");
     assert_eq!(system.outcomes(&first.order_id).await, ["OrderPlaced applied"]);
     system.stop().await;
 }
