@@ -7,11 +7,12 @@ use std::{
     fmt::Display,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use ports::{EventLog, OrderStore, Partition, Reporter, Topic};
 use proto::{
     seed::order_service_server::SERVICE_NAME as SEED,
@@ -34,6 +35,8 @@ pub(crate) struct Watch {
     process: Reporter,
     grpc: HealthReporter,
     log_is_away: Arc<AtomicBool>,
+    /// The partition that is asked first.
+    answered: AtomicU32,
     check_every: Duration,
 }
 
@@ -46,6 +49,7 @@ impl Watch {
             process: parts.health.clone(),
             grpc,
             log_is_away: Arc::default(),
+            answered: AtomicU32::default(),
             check_every,
         };
         watch.say(false, false).await;
@@ -92,9 +96,24 @@ impl Watch {
         }
     }
 
+    /// One partition that answers is enough: an order of another, whose leader is away, is turned away by itself. To ask
+    /// for an end asks a broker, where the count of partitions may be remembered.
     async fn check_log(&self) -> Result<(), String> {
-        // One partition stands for all: it asks a broker, where the count of partitions may be remembered.
-        in_time(self.log.end_offset(Topic::Events, Partition(0))).await.map(drop)
+        let ask = |partition| in_time(self.log.end_offset(Topic::Events, Partition(partition)));
+        let answered = self.answered.load(Ordering::Relaxed);
+        let Err(away) = ask(answered).await else { return Ok(()) };
+        let partitions = in_time(self.log.partitions(Topic::Events)).await?;
+        let mut others: FuturesUnordered<_> = (0..partitions)
+            .filter(|partition| *partition != answered)
+            .map(|partition| async move { ask(partition).await.map(|_| partition) })
+            .collect();
+        while let Some(answer) = others.next().await {
+            if let Ok(partition) = answer {
+                self.answered.store(partition, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+        Err(away)
     }
 
     async fn check_store(&self) -> Result<(), String> {

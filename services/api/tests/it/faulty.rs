@@ -22,6 +22,8 @@ pub(crate) enum Mood {
     Silent,
     /// Its queue has no room.
     Full,
+    /// Its first partition has no leader; the others work.
+    Leaderless,
     /// Nothing gets through, and it says so.
     Away,
     /// Nothing gets through, and no one is told for as long as they ask.
@@ -45,7 +47,7 @@ impl FaultyLog {
     fn reach(&self) -> Result<&dyn EventLog, LogError> {
         match *self.mood.borrow() {
             Mood::Away | Mood::Hangs => Err(LogError::Unavailable("told to be away".to_owned())),
-            Mood::Works | Mood::Silent | Mood::Full => Ok(self.inner.as_ref()),
+            Mood::Works | Mood::Silent | Mood::Full | Mood::Leaderless => Ok(self.inner.as_ref()),
         }
     }
 }
@@ -59,7 +61,7 @@ impl EventLog for FaultyLog {
     fn append(&self, topic: Topic, record: NewRecord) -> Result<Ack, AppendError> {
         let mood = *self.mood.borrow();
         match mood {
-            Mood::Works | Mood::Silent => {
+            Mood::Works | Mood::Silent | Mood::Leaderless => {
                 let ack = self.inner.append(topic, record)?;
                 let mut mood = self.mood.subscribe();
                 Ok(Box::pin(async move {
@@ -90,6 +92,9 @@ impl EventLog for FaultyLog {
     }
 
     async fn end_offset(&self, topic: Topic, partition: Partition) -> Result<Offset, LogError> {
+        if partition == Partition(0) && *self.mood.borrow() == Mood::Leaderless {
+            return Err(LogError::Unavailable("told to have no leader".to_owned()));
+        }
         self.reach()?.end_offset(topic, partition).await
     }
 

@@ -41,6 +41,11 @@ async fn health_says_what_can_be_served() {
     statuses_become(&system, [Serving, Serving, Serving]).await;
     system.log.turns(Mood::Away);
     statuses_become(&system, [NotServing, NotServing, NotServing]).await;
+    // Orders of the other partitions need not wait for the first one's leader.
+    system.log.turns(Mood::Leaderless);
+    statuses_become(&system, [Serving, Serving, Serving]).await;
+    system.log.turns(Mood::Away);
+    statuses_become(&system, [NotServing, NotServing, NotServing]).await;
     system.log.turns(Mood::Works);
     statuses_become(&system, [Serving, Serving, Serving]).await;
     system.stop().await;
