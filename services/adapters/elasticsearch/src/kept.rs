@@ -49,7 +49,8 @@ impl KeptTransitions for ElasticsearchIndex {
     async fn whole_since(&self) -> Result<DateTime<Utc>, SearchError> {
         let (streams, names) = ([self.stream.as_str()], ["index.creation_date"]);
         let settings = IndicesGetSettingsParts::IndexName(&streams, &names);
-        let get = self.client.indices().get_settings(settings).flat_settings(true);
+        let indices = self.client.indices();
+        let get = indices.get_settings(settings).flat_settings(true);
         let told: BTreeMap<String, Told> = answer(get.send()).await?.read()?;
         let made = |(index, told): (&String, &Told)| {
             let made = told.settings.creation_date.parse().ok();
@@ -154,8 +155,8 @@ impl TransitionScan for Scan {
             "pit": { "id": point, "keep_alive": KEEP_ALIVE },
             "sort": "_shard_doc",
         });
-        if let Some(after) = &self.after {
-            body["search_after"] = after.clone();
+        if let (Some(after), Some(fields)) = (&self.after, body.as_object_mut()) {
+            fields.insert("search_after".to_owned(), after.clone());
         }
         let search = self.client.search(SearchParts::None).body(&body);
         let search = search.allow_partial_search_results(false);

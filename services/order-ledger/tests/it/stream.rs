@@ -12,7 +12,7 @@ async fn post(installation: &Installation, path: &str, body: Value) -> Value {
 }
 
 fn of(order: OrderId, version: u64) -> Value {
-    let term = |field, value: Value| json!({ "term": { field: value } });
+    let term = |field: &str, value: Value| json!({ "term": { field: value } });
     let filter = [term("order_id", json!(order.to_string())), term("version", json!(version))];
     json!({ "bool": { "filter": filter } })
 }
