@@ -1,41 +1,63 @@
 //! The stream of transitions, changed behind everyone's back on the server itself.
 
 use events::OrderId;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::installation::Installation;
 
-async fn post(installation: &Installation, path: &str, body: Value) -> Value {
-    let url = format!("{}/{}/{path}", installation.elasticsearch, installation.stream());
-    let answer = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
-    answer.error_for_status().unwrap().json().await.unwrap()
+async fn ask(
+    installation: &Installation,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Value {
+    let url = format!("{}/{path}", installation.elasticsearch);
+    let mut request = reqwest::Client::new().request(method, url);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
 }
 
-fn of(order: OrderId, version: u64) -> Value {
-    let term = |field: &str, value: Value| json!({ "term": { field: value } });
-    let filter = [term("order_id", json!(order.to_string())), term("version", json!(version))];
-    json!({ "bool": { "filter": filter } })
+/// Where a document is, in each backing index that has it.
+async fn found(installation: &Installation, id: &str) -> Vec<Value> {
+    let query = json!({ "seq_no_primary_term": true, "query": { "ids": { "values": [id] } } });
+    let path = format!("{}/_search", installation.stream());
+    let mut found = ask(installation, Method::POST, &path, Some(&query)).await;
+    found["hits"]["hits"].as_array_mut().unwrap().drain(..).collect()
 }
 
-async fn delete(installation: &Installation, query: Value, documents: u64) {
-    let body = json!({ "query": query });
-    let deleted = post(installation, "_delete_by_query?refresh=true", body).await;
-    assert_eq!(deleted["deleted"], documents, "{deleted}");
+/// The path of a document in its backing index.
+fn place(hit: &Value) -> String {
+    format!("{}/_doc/{}", hit["_index"].as_str().unwrap(), hit["_id"].as_str().unwrap())
+}
+
+/// Deletes the document, or the newest if there are several.
+async fn delete(installation: &Installation, id: &str) {
+    let mut hits = found(installation, id).await;
+    hits.sort_by_key(|hit| hit["_index"].to_string());
+    let path = format!("{}?refresh=true", place(hits.last().unwrap()));
+    let deleted = ask(installation, Method::DELETE, &path, None).await;
+    assert_eq!(deleted["result"], "deleted", "{deleted}");
 }
 
 /// The second transition of the first order is lost, that of the second is changed, that of the third is there once more,
 /// and the fourth has one too many.
 pub(crate) async fn tamper(installation: &Installation, orders: &[OrderId]) {
-    delete(installation, of(orders[0], 2), 1).await;
-    let script = json!({ "source": "ctx._source.region = 'nowhere'" });
-    let body = json!({ "query": of(orders[1], 2), "script": script });
-    let changed = post(installation, "_update_by_query?refresh=true", body).await;
-    assert_eq!(changed["updated"], 1, "{changed}");
-    let found = post(installation, "_search", json!({ "query": of(orders[2], 2) })).await;
-    let document = &found["hits"]["hits"][0]["_source"];
-    post(installation, "_rollover", json!({})).await;
+    delete(installation, &format!("{}-2", orders[0])).await;
+    let mut changed = found(installation, &format!("{}-2", orders[1])).await.remove(0);
+    changed["_source"]["region"] = json!("nowhere");
+    let (seq_no, term) = (&changed["_seq_no"], &changed["_primary_term"]);
+    let path =
+        format!("{}?if_seq_no={seq_no}&if_primary_term={term}&refresh=true", place(&changed));
+    ask(installation, Method::PUT, &path, Some(&changed["_source"])).await;
+    let document = found(installation, &format!("{}-2", orders[2])).await.remove(0);
+    let stream = installation.stream();
+    ask(installation, Method::POST, &format!("{stream}/_rollover"), None).await;
     for (order, version) in [(orders[2], 2), (orders[3], 99)] {
-        post(installation, &format!("_create/{order}-{version}"), document.clone()).await;
+        let path = format!("{stream}/_create/{order}-{version}?refresh=true");
+        ask(installation, Method::PUT, &path, Some(&document["_source"])).await;
     }
 }
 
@@ -49,8 +71,7 @@ pub(crate) fn named(orders: &[OrderId]) -> Vec<(String, &'static str)> {
 
 /// Takes away what is wrong, so that a replay appends what is right.
 pub(crate) async fn take_away(installation: &Installation, orders: &[OrderId]) {
-    delete(installation, of(orders[1], 2), 1).await;
-    // Both of the one that is there twice.
-    let ids = [format!("{}-2", orders[2]), format!("{}-99", orders[3])];
-    delete(installation, json!({ "ids": { "values": ids } }), 3).await;
+    for (order, version) in [(orders[1], 2), (orders[2], 2), (orders[3], 99)] {
+        delete(installation, &format!("{order}-{version}")).await;
+    }
 }
