@@ -55,6 +55,7 @@ macro_rules! event_log {
                 a_slow_subscriber_gets_everything_in_batches,
                 groups_do_not_disturb_each_other,
                 committing_nothing_is_fine,
+                anyone_may_ask_where_a_group_stands,
                 two_members_share_the_partitions,
                 partitions_of_a_member_that_leaves_are_handed_on,
                 a_handover_waits_until_the_member_let_go,

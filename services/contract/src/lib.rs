@@ -21,6 +21,7 @@ pub mod dead_letters;
 pub mod delivery_store;
 pub mod event_log;
 pub mod generations;
+pub mod kept_transitions;
 pub mod mailer;
 pub mod metric_stream;
 pub mod order_store;

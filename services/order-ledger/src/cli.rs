@@ -131,25 +131,29 @@ pub(crate) enum LogVerb {
 pub(crate) struct VerifyArgs {
     /// How many documents of the search index to compare: of a sample, those of the first thousand orders of each
     /// partition's log and of one in a hundred of the rest
-    #[arg(long, value_enum, default_value_t = Documents::Sample)]
-    pub(crate) documents: Documents,
+    #[arg(long, value_enum, default_value_t = Portion::Sample)]
+    pub(crate) documents: Portion,
+    /// How many transitions of the stream to compare, of the same sample; surplus ones are looked for with `all`
+    #[arg(long, value_enum, default_value_t = Portion::None)]
+    pub(crate) transitions: Portion,
     /// `json` prints an object a line: every difference, and the counts last
     #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
-    /// Verify this generation beside the live one, without documents
-    #[arg(long, value_name = "N", conflicts_with = "documents")]
+    /// Verify this generation beside the live one, without documents and transitions
+    #[arg(long, value_name = "N", conflicts_with_all = ["documents", "transitions"])]
     pub(crate) generation: Option<u32>,
     /// Compare the log with a second copy instead, order by order: kafka://HOST:PORT[,…], sqlite:FILE, or the folder of
     /// an archive
-    #[arg(long, value_name = "COPY", conflicts_with_all = ["documents", "generation"])]
+    #[arg(long, value_name = "COPY", conflicts_with_all = ["documents", "transitions", "generation"])]
     pub(crate) against: Option<String>,
     /// The prefix of the copy's topics on Kafka [default: as that of the log's]
     #[arg(long, value_name = "PREFIX", requires = "against")]
     pub(crate) against_topic_prefix: Option<String>,
 }
 
+/// How much of what the index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Documents {
+pub(crate) enum Portion {
     All,
     Sample,
     None,

@@ -15,8 +15,8 @@ use adapter_postgres::{PostgresOptions, PostgresStore};
 use adapter_smtp::{FileMailer, SmtpMailer};
 use ports::{
     AuditStore, Clock, Concealing, DeadLetters, DeliveryStore, EventLog, Generations, IdSource,
-    Mailer, Measures, MetricStream, OrderStore, Pooled, SearchGenerations, SearchIndex, TimerStore,
-    TopicSettings, TransitionStream,
+    KeptTransitions, Mailer, Measures, MetricStream, OrderStore, Pooled, SearchGenerations,
+    SearchIndex, TimerStore, TopicSettings, TransitionStream,
 };
 
 use crate::{
@@ -48,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) search: Arc<dyn SearchIndex>,
     pub(crate) search_generations: Arc<dyn SearchGenerations>,
     pub(crate) transitions: Arc<dyn TransitionStream>,
+    pub(crate) kept_transitions: Arc<dyn KeptTransitions>,
     pub(crate) metrics: Arc<dyn MetricStream>,
     pub(crate) measures: Measures,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -91,7 +92,7 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let log = open_log(r#use, config).await?;
         let stores = Stores::open(config).await?;
-        let Search { index: search, generations: search_generations, transitions, metrics } =
+        let Search { index: search, generations: search_generations, transitions, kept, metrics } =
             open_search(config).await?;
         let measures = config.metrics_interval.map_or_else(Measures::default, |_| Measures::on());
         let mailer = open_mailer(config, &clock)?;
@@ -111,6 +112,7 @@ impl Parts {
             search,
             search_generations,
             transitions,
+            kept_transitions: kept,
             metrics,
             measures,
             mailer,
@@ -155,24 +157,26 @@ async fn open_log(r#use: Use, config: &Config) -> Result<Arc<dyn EventLog>, Open
     })
 }
 
-/// One index, and the streams beside it, behind four ports.
+/// One index, and the streams beside it, behind five ports.
 struct Search {
     index: Arc<dyn SearchIndex>,
     generations: Arc<dyn SearchGenerations>,
     transitions: Arc<dyn TransitionStream>,
+    kept: Arc<dyn KeptTransitions>,
     metrics: Arc<dyn MetricStream>,
 }
 
 impl Search {
     fn new<S>(config: &Config, index: S, metrics: Arc<dyn MetricStream>) -> Self
     where
-        S: SearchIndex + SearchGenerations + TransitionStream + 'static,
+        S: SearchIndex + SearchGenerations + TransitionStream + KeptTransitions + 'static,
     {
         let index = Arc::new(Concealing::new(index, config.search_customers.clone()));
         Self {
             index: Arc::<Concealing<S>>::clone(&index),
             generations: Arc::<Concealing<S>>::clone(&index),
-            transitions: index,
+            transitions: Arc::<Concealing<S>>::clone(&index),
+            kept: index,
             metrics,
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     Failure, against, bars,
-    cli::{Documents, Output, VerifyArgs},
+    cli::{Output, Portion, VerifyArgs},
     config::Config,
     parts::Parts,
 };
@@ -29,10 +29,10 @@ pub(crate) async fn run(args: &VerifyArgs, config: &Config) -> Result<ExitCode, 
     let ledger = match (&beside, args.generation) {
         (Some(store), _) => {
             let (store, dead_letters) = (store.as_ref(), store.as_ref());
-            Ledger { store, dead_letters, ..ledger(&parts, Documents::None) }
+            Ledger { store, dead_letters, ..ledger(&parts, Portion::None, Portion::None) }
         }
-        (None, Some(_)) => ledger(&parts, Documents::None),
-        (None, None) => ledger(&parts, args.documents),
+        (None, Some(_)) => ledger(&parts, Portion::None, Portion::None),
+        (None, None) => ledger(&parts, args.documents, args.transitions),
     };
     let bar = bars::bar()?;
     let progress = |Compared { records, of, held: _ }| {
@@ -76,17 +76,18 @@ async fn beside(parts: &Parts, number: u32) -> Result<Option<Box<dyn GenerationS
 }
 
 /// What there is to verify.
-pub(crate) fn ledger(parts: &Parts, documents: Documents) -> Ledger<'_> {
-    let share = match documents {
-        Documents::All => Some(Share::All),
-        Documents::Sample => Some(Share::Sample),
-        Documents::None => None,
+pub(crate) fn ledger(parts: &Parts, documents: Portion, transitions: Portion) -> Ledger<'_> {
+    let share = |portion| match portion {
+        Portion::All => Some(Share::All),
+        Portion::Sample => Some(Share::Sample),
+        Portion::None => None,
     };
     Ledger {
         log: parts.log.as_ref(),
         store: parts.orders.as_ref(),
         dead_letters: parts.dead_letters.as_ref(),
-        search: share.map(|share| (parts.search.as_ref(), share)),
+        search: share(documents).map(|share| (parts.search.as_ref(), share)),
+        transitions: share(transitions).map(|share| (parts.kept_transitions.as_ref(), share)),
     }
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn ledger(parts: &Parts, documents: Documents) -> Ledger<'_> {
 pub(crate) fn summary(found: &Verification) -> String {
     let Verification { records, applied, rejected, duplicates, parked, .. } = found;
     let Verification { dead_letters, behind, orders, documents, differences, .. } = found;
+    let transitions = transitions(found);
     let verdict = match differences {
         0 => "every record is accounted for, every stored snapshot equals the fold of the log, byte for byte"
             .to_owned(),
@@ -101,7 +103,20 @@ pub(crate) fn summary(found: &Verification) -> String {
     };
     format!(
         "{records} records ({applied} applied, {rejected} rejected, {duplicates} duplicates, {parked} parked, \
-         {dead_letters} dead letters; {behind} not folded yet), {orders} orders, {documents} documents: {verdict}"
+         {dead_letters} dead letters; {behind} not folded yet), {orders} orders, {documents} documents{transitions}: \
+         {verdict}"
+    )
+}
+
+/// What was seen of the stream of transitions, if it was looked at.
+fn transitions(found: &Verification) -> String {
+    let Verification { transitions, transitions_behind, transitions_before, .. } = found;
+    if transitions + transitions_behind + transitions_before == 0 {
+        return String::new();
+    }
+    format!(
+        ", {transitions} transitions ({transitions_behind} not indexed yet, {transitions_before} missing from before \
+         the stream)"
     )
 }
 

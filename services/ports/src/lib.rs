@@ -64,6 +64,7 @@ pub use store::{
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
 pub use traceparent::{NoTraceparent, TraceId, Traceparent};
 pub use transition::{
-    EventFields, ServiceFields, TraceFields, TransitionDocument, TransitionStream,
+    EventFields, KeptTransitions, ServiceFields, TraceFields, TransitionDocument, TransitionKey,
+    TransitionScan, TransitionStream,
 };
 pub use words::words;

@@ -210,6 +210,10 @@ pub trait EventLog: Send + Sync {
     /// Per partition, the first place that is still there: 0 unless the topic expires records.
     async fn start_offsets(&self, topic: Topic) -> Result<Vec<Position>, LogError>;
 
+    /// Per partition, where a group goes on: what a member of it last committed, at the start where none ever did. Whoever
+    /// asks does not join.
+    async fn group_offsets(&self, topic: Topic, group: Group) -> Result<Vec<Position>, LogError>;
+
     /// Joins a group. Dropping the subscription leaves it.
     async fn subscribe(
         &self,

@@ -1,5 +1,7 @@
 //! The transitions of orders: one document a recorded change, appended and never changed.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use events::OrderId;
@@ -73,6 +75,32 @@ pub struct TraceFields {
     pub id: String,
 }
 
+/// Which transition: of which order, to which version. Written as the id that a stream keeps it under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransitionKey {
+    /// Of which order.
+    pub order_id: OrderId,
+    /// Which version it has afterwards.
+    pub version: u64,
+}
+
+impl TransitionKey {
+    /// The one that an id is of; `None` if no transition is written so.
+    #[must_use]
+    pub fn of_id(id: &str) -> Option<Self> {
+        let (order_id, version) = id.rsplit_once('-')?;
+        let key = Self { order_id: order_id.parse().ok()?, version: version.parse().ok()? };
+        // Another spelling is another id.
+        (key.to_string() == id).then_some(key)
+    }
+}
+
+impl fmt::Display for TransitionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.order_id, self.version)
+    }
+}
+
 impl TransitionDocument {
     /// The same each time the same change is told.
     #[must_use]
@@ -100,4 +128,55 @@ pub trait TransitionStream: Send + Sync {
 
     /// The transitions of an order as they are kept, by version. Sees every append that was answered before the call.
     async fn transitions(&self, order: OrderId) -> Result<Vec<Value>, SearchError>;
+}
+
+/// What a stream of transitions keeps, for whoever compares it with the log.
+#[async_trait]
+pub trait KeptTransitions: Send + Sync {
+    /// From here on it must be whole: the transition of an event that was logged at this instant or later is kept, if it
+    /// was ever appended. What is older may have been deleted since, or the stream was not there yet.
+    async fn whole_since(&self) -> Result<DateTime<Utc>, SearchError>;
+
+    /// Lets [`Self::find`] and [`Self::scan`] see every append that was answered before this call.
+    async fn refresh(&self) -> Result<(), SearchError>;
+
+    /// These, as they are kept, in no order; those that are not there are left out, and one that is there more than once
+    /// comes as often.
+    async fn find(
+        &self,
+        transitions: &[TransitionKey],
+    ) -> Result<Vec<(TransitionKey, Value)>, SearchError>;
+
+    /// The ids of all that is kept, in no order.
+    async fn scan(&self) -> Result<Box<dyn TransitionScan>, SearchError>;
+}
+
+/// Goes through all that a stream keeps. What is appended meanwhile may be left out.
+#[async_trait]
+pub trait TransitionScan: Send {
+    /// The next ids; none once it is through.
+    async fn next(&mut self) -> Result<Vec<String>, SearchError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_no_other_way() {
+        let order_id = OrderId::for_request("one");
+        let key = TransitionKey { order_id, version: 12 };
+        assert_eq!(TransitionKey::of_id(&key.to_string()), Some(key));
+        let order = order_id.to_string();
+        for id in [
+            order.clone(),
+            format!("{order}-012"),
+            format!("{order}-+12"),
+            format!("{}-12", order.to_uppercase()),
+            "-12".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(TransitionKey::of_id(&id), None, "{id}");
+        }
+    }
 }

@@ -13,14 +13,17 @@ mod findings;
 mod finish;
 mod held;
 mod partition;
+mod reach;
 mod refold;
+mod scanned;
 mod surplus;
+mod transitions;
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use ports::{
-    DeadLetters, EventLog, LogError, Offset, OrderStore, Position, Progress, SearchError,
-    SearchIndex, StoreError, Topic,
+    DeadLetters, EventLog, KeptTransitions, LogError, Offset, OrderStore, Position, Progress,
+    SearchError, SearchIndex, StoreError, Topic,
 };
 use serde::Serialize;
 
@@ -60,6 +63,8 @@ pub struct Ledger<'a> {
     pub dead_letters: &'a dyn DeadLetters,
     /// What is searched, and how much of it to look at.
     pub search: Option<(&'a dyn SearchIndex, Share)>,
+    /// What each change has left, and how much of it to look at.
+    pub transitions: Option<(&'a dyn KeptTransitions, Share)>,
 }
 
 /// How many of the orders.
@@ -92,6 +97,12 @@ pub struct Verification {
     pub orders: u64,
     /// Documents of the search index that were compared.
     pub documents: u64,
+    /// Transitions that were compared, or found missing.
+    pub transitions: u64,
+    /// Transitions of events that the role `search` has not come to: not looked at.
+    pub transitions_behind: u64,
+    /// Transitions that are not there, of events from before the time since which their stream must be whole.
+    pub transitions_before: u64,
     /// How often what is stored differs from what the log says.
     pub differences: u64,
 }
@@ -101,6 +112,7 @@ impl Verification {
     const fn add(&mut self, other: &Self) {
         let Self { records, applied, rejected, duplicates, parked, .. } = other;
         let Self { dead_letters, behind, orders, documents, differences, .. } = other;
+        let Self { transitions, transitions_behind, transitions_before, .. } = other;
         self.records += *records;
         self.applied += *applied;
         self.rejected += *rejected;
@@ -110,6 +122,9 @@ impl Verification {
         self.behind += *behind;
         self.orders += *orders;
         self.documents += *documents;
+        self.transitions += *transitions;
+        self.transitions_behind += *transitions_behind;
+        self.transitions_before += *transitions_before;
         self.differences += *differences;
     }
 }
@@ -151,8 +166,9 @@ impl Default for VerifySettings<'_> {
 
 use VerifySettings as Settings;
 
-/// Folds everything below the stored offsets and compares: the row of every record, every snapshot, the documents asked
-/// for. A search index that has not caught up shows up as differences: verify it at rest, or again.
+/// Folds everything below the stored offsets and compares: the row of every record, every snapshot, the documents and
+/// transitions asked for. A search index that has not caught up shows up as differences of documents: verify it at rest,
+/// or again.
 ///
 /// # Errors
 /// [`VerifyError`] if something can't be read.
@@ -173,6 +189,11 @@ pub async fn verify_with<'a>(
     // The store first: what it has folded by now is in the log by then.
     let folded = ledger.store.progress(&[]).await?;
     let ends = ledger.log.end_offsets(Topic::Events).await?;
+    let mut reached = BTreeMap::new();
+    if let Some((stream, _)) = ledger.transitions {
+        reached = reach::reached(ledger.log, &folded).await?;
+        stream.refresh().await?;
+    }
     let ranges: Vec<_> = ends
         .into_iter()
         .map(|end| (end, folded.iter().find(|p| p.partition == end.partition).copied()))
@@ -187,7 +208,9 @@ pub async fn verify_with<'a>(
         let mut counted = Verification::default();
         while let Some(range) = next() {
             let mut found = Findings::new(&shared);
-            verified.push(partition(ledger, settings, partitions, range, &mut found).await?);
+            let reached = reached.get(&range.0.partition).copied().unwrap_or(Offset::START);
+            let work = partition(ledger, settings, partitions, range, reached, &mut found);
+            verified.push(work.await?);
             counted.add(&found.counted);
         }
         Ok::<_, VerifyError>((verified, counted))
@@ -198,6 +221,7 @@ pub async fn verify_with<'a>(
     counted.add(&also);
     let mut found = Findings::new(&shared);
     surplus::surplus(ledger.store, partitions, &verified, &mut found).await?;
+    scanned::surplus(ledger, &mut found).await?;
     counted.add(&found.counted);
     Ok(counted)
 }
@@ -216,6 +240,7 @@ async fn partition(
     settings: Settings<'_>,
     partitions: u32,
     range: Range,
+    reached: Offset,
     found: &mut Findings<'_, '_>,
 ) -> Result<Verified, VerifyError> {
     let (Position { partition, offset: end }, stored) = range;
@@ -226,11 +251,12 @@ async fn partition(
     }
     found.counted.behind += u64::try_from(end.0.saturating_sub(next.0)).unwrap_or(0);
     let until = until(range);
-    let mut check = PartitionCheck::new(ledger, settings, partition, partitions, until);
+    let mut check = PartitionCheck::new(ledger, settings, partition, partitions, until, reached);
     check.advance(until, found).await?;
     check.digests(stored, found).await?;
     check.orders(found).await?;
     check.documents(found).await?;
+    check.transitions(found).await?;
     check.beyond(found).await?;
     found.compared(0, 0);
     let (next, known, missing) = (check.next, check.known, check.missing);

@@ -10,6 +10,7 @@ mod bulk;
 mod find;
 mod generations;
 mod index;
+mod kept;
 mod metrics;
 mod options;
 mod prepare;

@@ -186,6 +186,12 @@ impl EventLog for SqliteLog {
         Ok(ends.into_iter().map(|end| Position { offset: Offset::START, ..end }).collect())
     }
 
+    async fn group_offsets(&self, topic: Topic, group: Group) -> Result<Vec<Position>, LogError> {
+        let partitions: Vec<_> = (0..self.known_partitions()?).map(Partition).collect();
+        let readers = &self.database.readers;
+        Ok(tables::group_offsets(readers, topic, group, &partitions).await?)
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,

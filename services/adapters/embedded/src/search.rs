@@ -2,6 +2,7 @@
 
 mod find;
 mod generations;
+mod kept;
 mod metrics;
 mod transitions;
 

@@ -34,6 +34,7 @@ contract::timer_store!(on_fresh_store);
 contract::dead_letters!(on_fresh_store);
 contract::audits!(on_fresh_store);
 contract::generations!(on_fresh_store);
+contract::kept_transitions!(on_fresh_index);
 contract::metric_stream!(on_fresh_index);
 contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);

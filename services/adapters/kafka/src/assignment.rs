@@ -299,17 +299,7 @@ impl Member {
 
     /// The places that the group committed.
     fn committed(&self, partitions: &[Partition]) -> KafkaResult<Vec<Place>> {
-        let committed = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN)?;
-        let mut places = Vec::with_capacity(partitions.len());
-        for element in committed.elements() {
-            element.error()?;
-            let offset = match element.offset() {
-                rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
-                _ => None,
-            };
-            places.extend(u32::try_from(element.partition()).map(|p| (Partition(p), offset)));
-        }
-        Ok(places)
+        places(&self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN)?)
     }
 
     /// Why reading the truth from these places would skip or invent a part of it, if it would. What is derived may
@@ -352,6 +342,20 @@ impl Member {
         }
         list
     }
+}
+
+/// The places that a cluster told of.
+pub(crate) fn places(told: &TopicPartitionList) -> KafkaResult<Vec<Place>> {
+    let mut places = Vec::with_capacity(told.count());
+    for element in told.elements() {
+        element.error()?;
+        let offset = match element.offset() {
+            rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
+            _ => None,
+        };
+        places.extend(u32::try_from(element.partition()).map(|p| (Partition(p), offset)));
+    }
+    Ok(places)
 }
 
 /// A partition as librdkafka counts them.

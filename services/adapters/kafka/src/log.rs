@@ -1,6 +1,9 @@
 //! [`KafkaLog`]: the port, put together from producer, topics, members and readers.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ports::{
@@ -8,6 +11,7 @@ use ports::{
     Reader, StartOffsets, Subscription, Topic, TopicSettings, partition_for_key,
 };
 use rdkafka::{
+    TopicPartitionList,
     client::Client,
     consumer::{BaseConsumer, Consumer as _},
     producer::Producer as _,
@@ -15,7 +19,8 @@ use rdkafka::{
 use tokio::sync::mpsc;
 
 use crate::{
-    assignment::Membership,
+    assignment::{Membership, Place, native, places},
+    client::Plain,
     delivery::Deliveries,
     error::{unavailable, unfit_settings},
     follower::{Following, KafkaFollower},
@@ -28,6 +33,9 @@ use crate::{
     threads::Threads,
     topics,
 };
+
+/// How long the coordinator of a group may take to say where it stands.
+const OFFSETS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The event log on an Apache Kafka cluster.
 pub struct KafkaLog {
@@ -133,6 +141,12 @@ impl EventLog for KafkaLog {
         self.ask(move |client| topics::each(client, &name, |bounds| bounds.start)).await
     }
 
+    async fn group_offsets(&self, topic: Topic, group: Group) -> Result<Vec<Position>, LogError> {
+        let partitions = self.partitions(topic).await?;
+        let (options, name) = (self.options.clone(), self.names.of(topic).to_owned());
+        blocking(move || group_offsets(&options, (topic, &name), group, partitions)).await
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,
@@ -196,6 +210,31 @@ impl EventLog for KafkaLog {
         self.threads.start("follower", is_over, move || following.run(&sender))?;
         Ok(Box::new(KafkaFollower { batches }))
     }
+}
+
+/// Asks for a group's places under its name, without joining it. Blocks.
+fn group_offsets(
+    options: &KafkaOptions,
+    (topic, name): (Topic, &str),
+    group: Group,
+    partitions: u32,
+) -> Result<Vec<Position>, LogError> {
+    let config = options.member(topic, group);
+    let consumer: BaseConsumer<Plain> =
+        config.create_with_context(Plain).map_err(|error| unfit_settings(&error))?;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition(name, native(Partition(partition)));
+    }
+    let committed = consumer
+        .committed_offsets(list, OFFSETS_WITHIN)
+        .and_then(|committed| places(&committed))
+        .map_err(|error| unavailable("ask for the places of a group", &error))?;
+    let position = |(partition, offset): Place| Position {
+        partition,
+        offset: offset.unwrap_or(Offset::START),
+    };
+    Ok(committed.into_iter().map(position).collect())
 }
 
 /// Runs what waits on a thread where that is allowed.

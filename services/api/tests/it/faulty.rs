@@ -102,6 +102,10 @@ impl EventLog for FaultyLog {
         self.reach()?.start_offsets(topic).await
     }
 
+    async fn group_offsets(&self, topic: Topic, group: Group) -> Result<Vec<Position>, LogError> {
+        self.reach()?.group_offsets(topic, group).await
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,

@@ -151,3 +151,24 @@ pub async fn committing_nothing_is_fine(log: &dyn EventLog) {
     member.until_seen(1).await;
     assert_eq!(member.seen(), [appended]);
 }
+
+/// At the start at first, then where it committed last; by topic and by group. Asking takes no partition from anyone.
+pub async fn anyone_may_ask_where_a_group_stands(log: &dyn EventLog) {
+    let stands = async |topic, group| {
+        within("the group's place", log.group_offsets(topic, group)).await.unwrap()
+    };
+    let start: Vec<_> =
+        (0..3).map(|n| Position { partition: Partition(n), offset: Offset::START }).collect();
+    assert_eq!(stands(Topic::Events, Group::Search).await, start);
+    append_many(log, 100).await;
+    let mut member = Member::join(log, Group::Search).await;
+    member.until_seen(100).await;
+    assert_eq!(stands(Topic::Events, Group::Search).await, start);
+    member.commit().await;
+    assert_eq!(stands(Topic::Events, Group::Search).await, member.place());
+    assert_eq!(stands(Topic::StateChanged, Group::Search).await, start);
+    assert_eq!(stands(Topic::Events, Group::Mailer).await, start);
+    let later = append(log, Topic::Events, record("later", 0)).await;
+    member.until_seen(101).await;
+    assert_eq!(member.seen().iter().filter(|seen| **seen == later).count(), 1);
+}

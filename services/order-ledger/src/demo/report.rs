@@ -10,7 +10,7 @@ use ports::{HistoryOutcome, HistoryRow, Topic};
 
 use crate::{
     Failure,
-    cli::Documents,
+    cli::Portion,
     config::{Config, MailLocation},
     demo::rest,
     parts::Parts,
@@ -45,7 +45,7 @@ pub(crate) async fn print(
         writeln!(out, "{}", history_table(&history))?;
     }
     let mut differences = Vec::new();
-    let all = verify::ledger(parts, Documents::All);
+    let all = verify::ledger(parts, Portion::All, Portion::None);
     let found = replay::verify(all, &mut |difference| differences.push(difference)).await?;
     let stored = parts.orders.load(placed).await?.len();
     let in_store: u64 = parts.orders.count_by_state().await?.iter().map(|(_, n)| n).sum();

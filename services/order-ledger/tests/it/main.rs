@@ -45,5 +45,6 @@ mod python;
 mod replay;
 mod replay_verbs;
 mod servers_away;
+mod stream;
 mod trace_collector;
 mod traces;

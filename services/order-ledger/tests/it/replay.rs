@@ -32,6 +32,7 @@ use crate::{
     installation::{Installation, ROLES},
     oracle::{fold_topic, messages},
     process::{PATIENCE, Process, binary},
+    stream,
 };
 
 /// Runs a verb to its end; what it printed, if it went well.
@@ -159,7 +160,7 @@ async fn a_replay_takes_its_place_under_load_and_is_undone() {
     assert_eq!(oracle.orders.len(), placed.len());
     stop.store(true, Ordering::Relaxed);
     assert!(watching.await.unwrap() > 10);
-    run(&installation, &["verify", "--documents", "all"]).await;
+    run(&installation, &["verify", "--documents", "all", "--transitions", "all"]).await;
     for process in processes {
         process.stop().await;
     }
@@ -200,7 +201,7 @@ async fn a_replay_that_is_killed_in_any_phase_leaves_no_harm() {
     run(&installation, &["replay"]).await;
     let placed = load.stop().await;
     settle_and_compare(&installation, &placed, Mails::Once).await;
-    run(&installation, &["verify", "--documents", "all"]).await;
+    run(&installation, &["verify", "--documents", "all", "--transitions", "all"]).await;
     // What was interrupted is gone: the live one and the one before it are all there are.
     let status: Value =
         serde_json::from_str(&run(&installation, &["replay", "status", "--output", "json"]).await)
@@ -217,7 +218,7 @@ async fn a_replay_that_is_killed_in_any_phase_leaves_no_harm() {
 /// What `verify` finds, one JSON object a line; the counts come last.
 async fn differences(installation: &Installation) -> Vec<Value> {
     let output = binary()
-        .args(["verify", "--documents", "all", "--output", "json"])
+        .args(["verify", "--documents", "all", "--transitions", "all", "--output", "json"])
         .args(installation.args())
         .output()
         .await
@@ -281,6 +282,19 @@ async fn a_row_that_was_tampered_with_is_named_and_a_replay_mends_it() {
     let lost = found.iter().find(|one| one["field"] == "row").unwrap();
     assert_eq!(lost["stored"], "nothing");
     assert_eq!(found.len(), 3, "{found:?}");
+
+    stream::tamper(&installation, &orders).await;
+    let told = |one: &Value, key: &str| one[key].as_str().map(str::to_owned);
+    let found = differences(&installation).await;
+    let found = found.iter().filter_map(|one| told(one, "order_id").zip(told(one, "field")));
+    let mut found: Vec<_> = found.filter(|(_, field)| field.starts_with("transition")).collect();
+    found.sort_unstable();
+    let named = stream::named(&orders);
+    assert_eq!(
+        found.iter().map(|(id, field)| (id.clone(), field.as_str())).collect::<Vec<_>>(),
+        named
+    );
+    stream::take_away(&installation, &orders).await;
 
     run(&installation, &["replay"]).await;
     assert_eq!(differences(&installation).await, Vec::<Value>::new());

@@ -6,6 +6,7 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use events::{OrderId, State};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::{
     CustomerDocument, Documents, Found, IndexOutcome, NewIndex, OrderDocument, SearchError,
     SearchGenerations, SearchIndex, SearchKey, SearchQuery, document::WithCustomer,
 };
-use crate::{TransitionDocument, TransitionStream};
+use crate::{KeptTransitions, TransitionDocument, TransitionKey, TransitionScan, TransitionStream};
 
 /// How an index keeps the e-mail addresses and names of customers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -191,6 +192,28 @@ impl<I: TransitionStream> TransitionStream for Concealing<I> {
 
     async fn transitions(&self, order: OrderId) -> Result<Vec<Value>, SearchError> {
         self.index.transitions(order).await
+    }
+}
+
+#[async_trait]
+impl<I: KeptTransitions> KeptTransitions for Concealing<I> {
+    async fn whole_since(&self) -> Result<DateTime<Utc>, SearchError> {
+        self.index.whole_since().await
+    }
+
+    async fn refresh(&self) -> Result<(), SearchError> {
+        self.index.refresh().await
+    }
+
+    async fn find(
+        &self,
+        transitions: &[TransitionKey],
+    ) -> Result<Vec<(TransitionKey, Value)>, SearchError> {
+        self.index.find(transitions).await
+    }
+
+    async fn scan(&self) -> Result<Box<dyn TransitionScan>, SearchError> {
+        self.index.scan().await
     }
 }
 

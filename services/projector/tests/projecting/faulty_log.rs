@@ -89,6 +89,10 @@ impl EventLog for FaultyLog {
         self.plan.call(away, self.inner.start_offsets(topic)).await
     }
 
+    async fn group_offsets(&self, topic: Topic, group: Group) -> Result<Vec<Position>, LogError> {
+        self.plan.call(away, self.inner.group_offsets(topic, group)).await
+    }
+
     async fn subscribe(
         &self,
         topic: Topic,

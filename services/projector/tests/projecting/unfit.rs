@@ -42,6 +42,9 @@ impl EventLog for Unfit {
     async fn end_offset(&self, _: Topic, _: Partition) -> Result<Offset, LogError> {
         unfit()
     }
+    async fn group_offsets(&self, _: Topic, _: Group) -> Result<Vec<Position>, LogError> {
+        unfit()
+    }
     async fn subscribe(
         &self,
         _: Topic,

@@ -45,7 +45,13 @@ pub(super) async fn check(
     steering: &Steering,
 ) -> Result<Verification, ReplayError> {
     steering.counting(Phase::Verifying, None).await?;
-    let ledger = Ledger { log: parts.log.as_ref(), store, dead_letters: store, search: None };
+    let ledger = Ledger {
+        log: parts.log.as_ref(),
+        store,
+        dead_letters: store,
+        search: None,
+        transitions: None,
+    };
     let mut first = None;
     let mut tell = |difference| {
         first.get_or_insert(difference);

@@ -15,7 +15,8 @@ pub struct Difference {
     /// The record it is about, if it is about one.
     pub position: Option<Position>,
     /// What: `snapshot`, a field of it (`snapshot.state`), a field of a record's row (`row.version`), `dead_letter` or a
-    /// field of it, `document`, `checkpoint`, `progress.digest`, `next_offset`.
+    /// field of it, `document`, `transition` or a field of it (`transition.to`), `checkpoint`, `progress.digest`,
+    /// `next_offset`.
     pub field: &'static str,
     /// What is stored, for a person.
     pub stored: String,

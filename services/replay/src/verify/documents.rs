@@ -22,10 +22,14 @@ impl PartitionCheck<'_> {
 
     /// Whether the document of an order is compared.
     pub(super) fn is_wanted(&self, order: OrderId) -> bool {
-        match self.ledger.search {
-            None => false,
-            Some((_, Share::All)) => true,
-            Some((_, Share::Sample)) => {
+        self.ledger.search.is_some_and(|(_, share)| self.is_of(share, order))
+    }
+
+    /// Whether an order is one of those.
+    pub(super) fn is_of(&self, share: Share, order: OrderId) -> bool {
+        match share {
+            Share::All => true,
+            Share::Sample => {
                 self.first.contains(&order) || order.as_uuid().as_u128().is_multiple_of(ONE_IN)
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use events::{Digest, Event, OrderId};
 use ports::{
     HistoryOutcome, HistoryRow, LogRecord, Offset, Partition, Progress, Reader, StoredSnapshot,
@@ -15,6 +16,7 @@ use super::{
     expect::{self, Read},
     findings::Findings,
     held::{Held, Orders},
+    transitions::{Expected, Folded},
 };
 
 /// How many snapshots or documents are compared at once.
@@ -44,8 +46,14 @@ pub(super) struct PartitionCheck<'a> {
     pub(super) undecided: BTreeSet<OrderId>,
     /// Where there is no row of the event that the log has there.
     pub(super) disbelieved: HashSet<Offset>,
-    /// The first orders of the log, whose documents are part of every sample.
+    /// The first orders of the log, which are part of every sample.
     pub(super) first: HashSet<OrderId>,
+    /// The transition of every recorded event below was appended when the verification began.
+    reached: Offset,
+    /// What must be in the stream of transitions and was not looked for yet.
+    pub(super) expected: Vec<Expected>,
+    /// When the events of orders with dead letters were logged, if their transitions are compared.
+    pub(super) logged: HashMap<Offset, DateTime<Utc>>,
 }
 
 impl<'a> PartitionCheck<'a> {
@@ -55,6 +63,7 @@ impl<'a> PartitionCheck<'a> {
         partition: Partition,
         partitions: u32,
         until: Offset,
+        reached: Offset,
     ) -> Self {
         let Settings { held_max, page, filter_bits_max, progress: _ } = settings;
         Self {
@@ -72,6 +81,9 @@ impl<'a> PartitionCheck<'a> {
             undecided: BTreeSet::new(),
             disbelieved: HashSet::new(),
             first: HashSet::new(),
+            reached,
+            expected: Vec::new(),
+            logged: HashMap::new(),
         }
     }
 
@@ -112,6 +124,7 @@ impl<'a> PartitionCheck<'a> {
             for page in leaving.chunks(PAGE) {
                 self.let_go(page).await?;
             }
+            self.transitions_so_far(found).await?;
             found.compared(records.len(), self.orders.len());
             if is_last {
                 return Ok(());
@@ -173,6 +186,11 @@ impl<'a> PartitionCheck<'a> {
         found: &mut Findings<'_, '_>,
     ) -> HistoryRow {
         let (id, offset) = (event.order_id, record.position.offset);
+        // What becomes of those with dead letters may be decided on meanwhile.
+        let has_letters = self.letters.contains_key(&id);
+        if has_letters && self.is_streamed(id) {
+            self.logged.extend(record.appended_at.map(|at| (offset, at)));
+        }
         if self.parked.contains_key(&id) {
             found.counted.parked += 1;
             return expect::parked(self.orders.get(id).map(|held| &held.order), event, record);
@@ -180,6 +198,7 @@ impl<'a> PartitionCheck<'a> {
         let before = self.orders.take(id);
         let (last, kept) =
             before.as_ref().map_or((record.position, false), |held| (held.position, held.kept));
+        let entered_at_before = before.as_ref().map(|held| held.order.entered_at);
         let is_new = before.is_none();
         let (order, row) = expect::folded(before.map(|held| held.order), event, record);
         *match row.outcome {
@@ -188,11 +207,21 @@ impl<'a> PartitionCheck<'a> {
             HistoryOutcome::Duplicate { .. } => &mut found.counted.duplicates,
             HistoryOutcome::Parked { .. } => &mut found.counted.parked,
         } += 1;
-        if let Some(order) = order {
+        if let Some(mut order) = order {
             if is_new {
                 self.is_new(id, found);
             }
-            let position = if row.outcome.is_recorded() { record.position } else { last };
+            let (outcome, position) = (row.outcome, record.position);
+            if !has_letters && self.is_streamed(id) {
+                let record = Some(record);
+                let folded = Folded { event, outcome, entered_at_before, position, record };
+                let expected;
+                (order, expected) = folded.expected(order);
+                if let Some(expected) = expected {
+                    self.expect(expected, self.reached, found);
+                }
+            }
+            let position = if outcome.is_recorded() { position } else { last };
             self.orders.put(Held { order, position, kept }, offset);
         }
         row

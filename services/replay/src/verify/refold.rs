@@ -13,6 +13,7 @@ use super::{
     expect,
     held::Held,
     partition::{PAGE, PartitionCheck},
+    transitions::{Expected, Folded},
 };
 
 /// What an order's rows make of it.
@@ -22,12 +23,14 @@ pub(super) struct Refolded {
     pub(super) held: Option<Held>,
     /// Rows that say otherwise what became of their event.
     pub(super) differences: Vec<Difference>,
+    /// What its events must have left in the stream of transitions, if that was asked for.
+    pub(super) transitions: Vec<Expected>,
 }
 
 /// Orders that are folded from their rows at once.
 const ORDERS: usize = 500;
 /// Rows that are read of each at first: few have more.
-const ROWS: usize = 32;
+pub(super) const ROWS: usize = 32;
 
 impl PartitionCheck<'_> {
     /// Takes orders back that were let go of, if these are; says which.
@@ -44,7 +47,7 @@ impl PartitionCheck<'_> {
             }
             for (order, beginning) in beginnings {
                 let parked = self.parked.get(&order).copied();
-                if let Some(held) = self.refold(order, beginning, parked).await?.held {
+                if let Some(held) = self.refold(order, beginning, parked, false).await?.held {
                     let touched = held.position.offset;
                     self.orders.put(held, touched);
                     recalled.insert(order);
@@ -56,11 +59,12 @@ impl PartitionCheck<'_> {
 
     /// Folds an order from its rows below where the log is read, the first [`ROWS`] of which are its `beginning`; those
     /// after the record at `parked` wait.
-    async fn refold(
+    pub(super) async fn refold(
         &self,
         order_id: OrderId,
         beginning: Vec<HistoryRow>,
         parked: Option<Offset>,
+        transitions: bool,
     ) -> Result<Refolded, VerifyError> {
         let mut refolded = Refolded::default();
         let (mut order, mut last) = (None, None);
@@ -81,8 +85,19 @@ impl PartitionCheck<'_> {
                 let outcome = if parked.is_some_and(|parked| offset > parked) {
                     expect::waits(order.as_ref())
                 } else {
+                    let entered_at_before = order.as_ref().map(|order| order.entered_at);
                     let (after, outcome) = expect::outcome(order, &event);
-                    order = after;
+                    let (event, position) = (&event, row.position);
+                    let folded =
+                        Folded { event, outcome, entered_at_before, position, record: None };
+                    order = match after {
+                        Some(after) if transitions => {
+                            let (after, expected) = folded.expected(after);
+                            refolded.transitions.extend(expected);
+                            Some(after)
+                        }
+                        after => after,
+                    };
                     outcome
                 };
                 if outcome.is_recorded() {
@@ -111,7 +126,8 @@ impl PartitionCheck<'_> {
         loop {
             let parked = self.first_letter(order).await?;
             let beginning = self.ledger.store.history_page(order, None, ROWS).await?;
-            let Refolded { held, mut differences } = self.refold(order, beginning, parked).await?;
+            let refolded = self.refold(order, beginning, parked, false).await?;
+            let Refolded { held, mut differences, transitions: _ } = refolded;
             let stored = self.stored(&[order]).await?.remove(&order);
             if let Some(stored) = stored.as_ref().filter(|stored| self.is_ahead(stored)) {
                 return Ok(Err(stored.position));
@@ -132,7 +148,7 @@ impl PartitionCheck<'_> {
     }
 
     /// Where the first dead letter stands that parks an order still.
-    async fn first_letter(&self, order: OrderId) -> Result<Option<Offset>, VerifyError> {
+    pub(super) async fn first_letter(&self, order: OrderId) -> Result<Option<Offset>, VerifyError> {
         for letter in self.letters.get(&order).into_iter().flatten() {
             let (letters, at) = (self.ledger.dead_letters, *letter);
             let stored = letters.unfolded(self.partition, at, at.next(), 1).await?;

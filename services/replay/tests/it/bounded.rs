@@ -133,7 +133,8 @@ async fn beside_a_projector_nothing_is_found_that_is_not_there() {
         let mut last = Verification::default();
         for n in 0..16 {
             let (log, store) = (world.log.as_ref(), world.store.as_ref());
-            let ledger = Ledger { log, store, dead_letters: store, search: None };
+            let ledger =
+                Ledger { log, store, dead_letters: store, search: None, transitions: None };
             let settings = [FEW, BLIND][n % 2];
             let mut tell = |difference| panic!("{difference}");
             last = verify_with(ledger, settings, &mut tell).await.unwrap();

@@ -16,5 +16,7 @@ mod parking;
 mod reindexing;
 mod replaying;
 mod tampering;
+mod transitions;
+mod untold;
 mod verify;
 mod world;

@@ -130,7 +130,7 @@ async fn discard(world: &World) {
     }
 }
 
-async fn all_are_discarded(world: &World) {
+pub(crate) async fn all_are_discarded(world: &World) {
     let open = LetterFilter {
         statuses: vec![LetterStatus::Open, LetterStatus::Discard],
         ..LetterFilter::default()
@@ -185,7 +185,8 @@ async fn decisions_meanwhile_are_no_differences() {
     let verifying = async {
         loop {
             let (log, store) = (world.log.as_ref(), world.store.as_ref());
-            let ledger = Ledger { log, store, dead_letters: store, search: None };
+            let ledger =
+                Ledger { log, store, dead_letters: store, search: None, transitions: None };
             let found = verify(ledger, &mut |difference| panic!("{difference}")).await.unwrap();
             if found.parked == 0 {
                 return found;

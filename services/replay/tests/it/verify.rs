@@ -326,6 +326,7 @@ async fn a_store_that_moves_meanwhile_is_found_good() {
                 store: world.store.as_ref(),
                 dead_letters: world.store.as_ref(),
                 search: None,
+                transitions: None,
             };
             let found = verify(ledger, &mut |difference| panic!("{difference}")).await.unwrap();
             assert!(found.orders >= 300);

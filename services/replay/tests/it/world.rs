@@ -167,12 +167,25 @@ impl World {
         &self,
         settings: VerifySettings<'_>,
     ) -> (Verification, Vec<Difference>) {
-        let ledger = Ledger {
+        self.verify_ledger(self.ledger(), settings).await
+    }
+
+    /// All that there is, but for the transitions.
+    pub(crate) fn ledger(&self) -> Ledger<'_> {
+        Ledger {
             log: self.log.as_ref(),
             store: self.store.as_ref(),
             dead_letters: self.store.as_ref(),
             search: Some((self.index.as_ref(), Share::All)),
-        };
+            transitions: None,
+        }
+    }
+
+    pub(crate) async fn verify_ledger(
+        &self,
+        ledger: Ledger<'_>,
+        settings: VerifySettings<'_>,
+    ) -> (Verification, Vec<Difference>) {
         let mut differences = Vec::new();
         let mut tell = |difference| differences.push(difference);
         let found = verify_with(ledger, settings, &mut tell).await.unwrap();

@@ -29,6 +29,7 @@ async fn on_fresh_metrics(case: impl AsyncFnOnce(&ElasticsearchMetrics)) {
     fresh.remove().await;
 }
 
+contract::kept_transitions!(on_fresh_index);
 contract::metric_stream!(on_fresh_metrics);
 contract::search_generations!(on_fresh_index);
 contract::search_index!(on_fresh_index);

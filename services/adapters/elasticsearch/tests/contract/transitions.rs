@@ -2,7 +2,9 @@
 
 use elasticsearch::http::Method;
 use futures::future::join_all;
-use ports::{IndexOutcome, SearchIndex as _, TransitionStream as _};
+use ports::{
+    IndexOutcome, KeptTransitions as _, SearchIndex as _, TransitionKey, TransitionStream as _,
+};
 use serde_json::{Value, json};
 use testkit::sample::{lifecycle, order_id, transitions};
 
@@ -70,5 +72,48 @@ async fn an_older_stream_gets_the_fields_it_lacks() {
     for index in mapped.values() {
         assert_eq!(index["mappings"]["properties"]["lag_seconds"]["type"], "double");
     }
+    fresh.remove().await;
+}
+
+/// In whichever backing index they are, and as often as they are there.
+#[tokio::test]
+async fn what_is_there_twice_is_found_twice() {
+    let fresh = Fresh::prepared().await;
+    let transitions = transitions(&lifecycle(order_id(1)));
+    fresh.index.append(&transitions[..2]).await.unwrap();
+    fresh.ask(Method::Post, &format!("{}/_rollover", fresh.stream), None).await;
+    fresh.index.append(&transitions[1..3]).await.unwrap();
+    fresh.index.refresh().await.unwrap();
+    let key = |version| TransitionKey { order_id: order_id(1), version };
+    let mut found = fresh.index.find(&[key(1), key(2), key(3), key(4)]).await.unwrap();
+    found.sort_by_key(|(key, _)| *key);
+    let versions: Vec<_> = found.iter().map(|(key, _)| key.version).collect();
+    assert_eq!(versions, [1, 2, 2, 3]);
+    assert_eq!(found[1].1, found[2].1);
+    let mut scan = fresh.index.scan().await.unwrap();
+    assert_eq!(scan.next().await.unwrap().len(), 4);
+    assert_eq!(scan.next().await.unwrap(), Vec::<String>::new());
+    fresh.remove().await;
+}
+
+/// What a retention deletes it deletes by the index: what was logged when a later one had begun is not among it.
+#[tokio::test]
+async fn a_stream_whose_first_index_was_deleted_is_whole_since_later() {
+    let fresh = Fresh::prepared().await;
+    let since = fresh.index.whole_since().await.unwrap();
+    fresh.ask(Method::Post, &format!("{}/_rollover", fresh.stream), None).await;
+    assert_eq!(fresh.index.whole_since().await.unwrap(), since);
+    let found = fresh.get(&format!("_data_stream/{}", fresh.stream)).await;
+    let [first, second] = [0, 1].map(|n| {
+        let index = &found["data_streams"][0]["indices"][n]["index_name"];
+        index.as_str().unwrap_or_else(|| panic!("{found}")).to_owned()
+    });
+    let settings = fresh.get(&format!("{second}/_settings?flat_settings=true")).await;
+    let made = settings[&second]["settings"]["index.creation_date"].as_str().unwrap();
+    let made: i64 = made.parse().unwrap();
+    fresh.ask(Method::Delete, &first, None).await;
+    let since = fresh.index.whole_since().await.unwrap().timestamp_millis();
+    let apart = since - made;
+    assert!((60_000..=600_000).contains(&apart), "{apart} ms after the index was made");
     fresh.remove().await;
 }
