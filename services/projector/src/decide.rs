@@ -96,13 +96,14 @@ impl Worker {
         let progress = *self.held.get(&letter.partition)?;
         commit.partitions = vec![PartitionCommit {
             partition: letter.partition,
-            expected: progress.next,
+            expected: progress.place(),
             next: progress.next,
             announced: progress.announced,
             digest: progress.digest,
         }];
         self.commit(&commit).await?;
         if let Some(progress) = self.held.get_mut(&letter.partition) {
+            progress.epoch = progress.epoch.next();
             progress.announced = progress.announced.min(letter.offset);
         }
         tracing::info!(

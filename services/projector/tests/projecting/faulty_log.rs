@@ -41,7 +41,11 @@ impl EventLog for FaultyLog {
             return Ok(Box::pin(pending()));
         }
         match self.plan.turn() {
-            None | Some(Fault::Overtaken) => self.inner.append(topic, record),
+            // A rival has no turn in between: appending waits for nothing.
+            None
+            | Some(Fault::Overtaken | Fault::Decided | Fault::FoldedLate | Fault::DecidedLate) => {
+                self.inner.append(topic, record)
+            }
             Some(Fault::QueueFull) => Err(AppendError::QueueFull),
             Some(Fault::Fails) => {
                 self.plan.append_failed();

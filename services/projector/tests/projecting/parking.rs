@@ -122,7 +122,7 @@ async fn what_can_be_read_by_now_takes_its_place() {
     };
     let step = PartitionCommit {
         partition,
-        expected: ports::Offset::START,
+        expected: ports::Place { next: ports::Offset::START, epoch: ports::Epoch::FIRST },
         next: world.log.end_offset(Topic::Events, partition).await.unwrap(),
         announced: captured.position.offset,
         digest: Digest::ZERO,

@@ -57,7 +57,8 @@ impl PostgresCut {
         // What was decided of a dead letter while the new one was built is decided there too, once it is live.
         let mut script = format!(
             "LOCK TABLE orders, order_history, audits, checkpoints IN ACCESS EXCLUSIVE MODE;
-             UPDATE {new_schema}.progress AS new SET announced_offset = live.announced_offset
+             UPDATE {new_schema}.progress AS new
+                 SET announced_offset = live.announced_offset, epoch = greatest(live.epoch, new.epoch) + 1
                  FROM {live_schema}.progress AS live WHERE live.partition = new.partition;
              UPDATE {new_schema}.dead_letters AS new
                  SET status = CASE live.status WHEN 'discarded' THEN 'discard' ELSE live.status END
