@@ -45,7 +45,7 @@ async fn run(fault: Fault, at: usize) -> bool {
     world.rival().fold(usize::MAX).await;
     world.append(rest).await;
     let plan = Arc::new(Plan::new(fault, at, world.rival()));
-    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan) };
+    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan), unserved: None };
     let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
     let letters = FaultyLetters { inner: world.store.clone(), plan: Arc::clone(&plan) };
     let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
