@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use events::{Digest, OrderId};
 use ports::{
-    Commit, CommitError, Consumer, DeadLetter, DeadLetterReason, DeadLetters, HistoryOutcome,
-    LetterFilter, LetterKey, LetterStatus, LogRecord, Offset, OrderStore, Partition,
-    PartitionCommit, Position, Refold,
+    Commit, CommitError, Consumer, DeadLetter, DeadLetterReason, DeadLetters, Epoch,
+    HistoryOutcome, LetterFilter, LetterKey, LetterStatus, LogRecord, Offset, OrderStore,
+    Partition, PartitionCommit, Place, Position, Progress, Refold,
 };
-use testkit::sample::{at, captured, order_id, placed};
+use testkit::sample::{at, captured, order_id, placed, preparation_started};
 
-use crate::order_store::{batch, batch_after};
+use crate::order_store::{batch, batch_after, in_epoch, place};
 
 /// Makes a test of every case; `$with` hands each a fresh, prepared store that is [`ports::DeadLetters`] and
 /// [`ports::OrderStore`].
@@ -31,6 +31,8 @@ macro_rules! dead_letters {
                 what_is_wanted_is_written_down,
                 others_letters_are_settled,
                 a_refold_takes_the_place_of_what_was_parked,
+                what_was_read_before_a_refold_is_not_committed_after_it,
+                what_a_refold_took_back_is_announced_by_no_one_who_did_not_see_it,
             ]
         );
     };
@@ -58,7 +60,7 @@ pub(crate) fn commit(expected: i64, next: i64, dead_letters: Vec<DeadLetter>) ->
     Commit {
         partitions: vec![PartitionCommit {
             partition: Partition(0),
-            expected: Offset(expected),
+            expected: place(expected),
             next: Offset(next),
             announced: Offset::START,
             digest: Digest::ZERO,
@@ -288,6 +290,74 @@ pub async fn a_refold_takes_the_place_of_what_was_parked<S: OrderStore + DeadLet
 
     // Of one that can be read by now, the row is the account.
     let refolds = vec![Refold { letter, readable: true, history: Vec::new() }];
-    store.commit(&Commit { refolds, ..commit(3, 3, Vec::new()) }).await.unwrap();
+    store.commit(&in_epoch(1, Commit { refolds, ..commit(3, 3, Vec::new()) })).await.unwrap();
     assert_eq!(store.count().await.unwrap(), 0);
+}
+
+/// An order of which the second record can't be read, and the third waits; and the refold of a decision to go on without.
+async fn parked_order<S: OrderStore + DeadLetters>(store: &S, order: OrderId) -> Commit {
+    store.bind_partitions(1).await.unwrap();
+    let before = [placed(order)];
+    store.commit(&batch(0, 0, &before)).await.unwrap();
+    let mut waiting = commit(1, 3, vec![parking(1, order)]);
+    let good = batch_after(&before, 0, 2, &[captured(order)]);
+    waiting.history = good.history.clone();
+    waiting.history[0].outcome = HistoryOutcome::Parked { state: Some(events::State::Placed) };
+    waiting.partitions[0].announced = Offset(3);
+    store.commit(&waiting).await.unwrap();
+    let letter = parking(1, order).record.position;
+    let refolds = vec![Refold { letter, readable: false, history: good.history }];
+    Commit { snapshots: good.snapshots, refolds, ..commit(3, 3, Vec::new()) }
+}
+
+/// The offset is the same before and after: neither a batch nor another refold may undo what was decided (promises 4, 10).
+pub async fn what_was_read_before_a_refold_is_not_committed_after_it<S>(store: &S)
+where
+    S: OrderStore + DeadLetters,
+{
+    let order = order_id(1);
+    let refold = parked_order(store, order).await;
+    let history = [placed(order), captured(order)];
+    let next = batch_after(&history, 0, 3, &[preparation_started(order)]);
+    let mut parked = next.clone();
+    parked.snapshots.clear();
+    parked.history[0].outcome = HistoryOutcome::Parked { state: Some(events::State::Placed) };
+    store.commit(&refold).await.unwrap();
+    let stands = store.progress(&[]).await.unwrap()[0];
+    assert_eq!(stands.place(), Place { next: Offset(3), epoch: Epoch::FIRST.next() });
+
+    let rows = store.history(order).await.unwrap();
+    for late in [&parked, &next, &refold] {
+        match store.commit(late).await {
+            Err(CommitError::Fenced { partition, expected, found }) => {
+                assert_eq!((partition, expected), (Partition(0), place(3)));
+                assert_eq!(found, stands.place());
+            }
+            other => panic!("was read before the refold, and must be fenced, not {other:?}"),
+        }
+    }
+    assert_eq!(store.history(order).await.unwrap(), rows);
+    assert_eq!(store.progress(&[]).await.unwrap(), [stands]);
+    store.commit(&in_epoch(1, next)).await.unwrap();
+    assert_eq!(store.history(order).await.unwrap().len(), 3);
+}
+
+/// A crash in between would lose what the refold has to tell (promise 5).
+pub async fn what_a_refold_took_back_is_announced_by_no_one_who_did_not_see_it<S>(store: &S)
+where
+    S: OrderStore + DeadLetters,
+{
+    let refold = parked_order(store, order_id(1)).await;
+    let before = store.progress(&[]).await.unwrap()[0];
+    store.commit(&refold).await.unwrap();
+    let late = store.announced(Progress { announced: Offset(3), ..before }).await;
+    assert!(matches!(late, Err(CommitError::Fenced { .. })), "{late:?}");
+    let mut late = commit(3, 4, Vec::new());
+    late.partitions[0].announced = Offset(3);
+    assert!(matches!(store.commit(&late).await, Err(CommitError::Fenced { .. })));
+    let stands = store.progress(&[]).await.unwrap()[0];
+    assert_eq!((stands.next, stands.announced), (Offset(3), Offset(1)));
+
+    store.announced(Progress { announced: Offset(2), ..stands }).await.unwrap();
+    assert_eq!(store.progress(&[]).await.unwrap()[0].announced, Offset(2));
 }

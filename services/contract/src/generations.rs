@@ -5,7 +5,7 @@ use std::time::Duration;
 use events::{Digest, Event};
 use ports::{
     Commit, CommitError, Consumer, DeadLetters, GenerationStore, Generations, NewGeneration,
-    Offset, OrderStore, Partition, PartitionCommit, Stage, StoredSnapshot, Wanted,
+    Offset, OrderStore, Partition, PartitionCommit, Progress, Stage, StoredSnapshot, Wanted,
 };
 use testkit::{
     sample::{at, cancelled, captured, order_id, placed},
@@ -14,7 +14,7 @@ use testkit::{
 
 use crate::{
     dead_letters::letter,
-    order_store::{batch, batch_after},
+    order_store::{batch, batch_after, in_epoch, place},
 };
 
 /// Makes a test of every case; `$with` hands each a fresh, prepared store that is [`ports::Generations`],
@@ -60,7 +60,7 @@ async fn loaded<S: OrderStore + Generations>(
     beside.load_rows(&Commit { partitions: Vec::new(), ..rows }).await.unwrap();
     beside.finish_loading().await.unwrap();
     let partition = Partition(0);
-    let (expected, next, announced) = (Offset::START, Offset(next), Offset::START);
+    let (expected, next, announced) = (place(0), Offset(next), Offset::START);
     let digest = Digest::of(b"loaded");
     let step = PartitionCommit { partition, expected, next, announced, digest };
     beside.commit(&Commit { partitions: vec![step], ..Commit::default() }).await.unwrap();
@@ -146,7 +146,7 @@ where
     let retired = store.open(1).await.unwrap();
     assert_eq!(everything(retired.as_ref()).await, old);
     // The store folds on.
-    store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+    store.commit(&in_epoch(1, batch(0, 3, &[placed(order_id(3))]))).await.unwrap();
     assert_eq!(everything(store).await.len(), 2);
 }
 
@@ -157,7 +157,7 @@ pub async fn the_retired_one_comes_back<S: OrderStore + DeadLetters + Generation
     let old = everything(store).await;
     let (number, _) = loaded(store, batch(0, 0, &live_events()[..1]), 3).await;
     store.begin_cut(number).await.unwrap().finish(at(9), false).await.unwrap();
-    store.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+    store.commit(&in_epoch(1, batch(0, 3, &[placed(order_id(3))]))).await.unwrap();
 
     let retired = store.open(1).await.unwrap();
     retired.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
@@ -203,7 +203,7 @@ where
     assert!(matches!(lagging, Err(CommitError::Fenced { .. })), "{lagging:?}");
 }
 
-/// They are fenced by the offsets as ever: one that is where the cut was goes on, one that is not does not.
+/// Whatever they had read before, in whichever generation, is not committed to another; what they read anew is.
 pub async fn projectors_wait_for_a_cut_and_go_on<S>(store: &S)
 where
     S: OrderStore + DeadLetters + Generations,
@@ -211,16 +211,29 @@ where
     store.bind_partitions(2).await.unwrap();
     store.commit(&batch(0, 0, &live_events())).await.unwrap();
     let (number, _) = loaded(store, batch(0, 0, &live_events()[..1]), 3).await;
+    let next = batch(0, 3, &[placed(order_id(3))]);
+    let before = store.progress(&[Partition(0)]).await.unwrap()[0];
     let cut = store.begin_cut(number).await.unwrap();
-    let (next, late) = (batch(0, 3, &[placed(order_id(3))]), batch(0, 2, &[placed(order_id(4))]));
-    let committed = async {
-        store.commit(&next).await.unwrap();
-        store.commit(&late).await
-    };
-    let (cut, committed) = tokio::join!(cut.finish(at(9), false), committed);
+    let (cut, committed) = tokio::join!(cut.finish(at(9), false), store.commit(&next));
     cut.unwrap();
     assert!(matches!(committed, Err(CommitError::Fenced { .. })), "{committed:?}");
+    let told = store.announced(Progress { announced: Offset(3), ..before }).await;
+    assert!(matches!(told, Err(CommitError::Fenced { .. })), "{told:?}");
+    let anew = store.progress(&[Partition(0)]).await.unwrap()[0];
+    assert_eq!((anew.next, anew.announced), (Offset(3), Offset(0)));
+    store.commit(&in_epoch(anew.epoch.0, next)).await.unwrap();
     assert_eq!(everything(store).await.len(), 2, "of the new one, and of the commit");
+
+    // Nor when the former one comes back.
+    let retired = store.open(1).await.unwrap();
+    retired.commit(&batch(0, 3, &[placed(order_id(3))])).await.unwrap();
+    drop(retired);
+    store.begin_cut(1).await.unwrap().finish(at(10), false).await.unwrap();
+    for epoch in [0, anew.epoch.0] {
+        let late = in_epoch(epoch, batch(0, 4, &[placed(order_id(4))]));
+        let late = store.commit(&late).await;
+        assert!(matches!(late, Err(CommitError::Fenced { .. })), "{late:?}");
+    }
 }
 
 /// Until it lets go of it.

@@ -6,7 +6,8 @@ mod lists;
 mod outcomes;
 mod reads;
 
-pub use batch::{batch, batch_after};
+pub(crate) use batch::place;
+pub use batch::{batch, batch_after, in_epoch};
 pub use commits::*;
 pub use lists::*;
 pub use outcomes::*;
@@ -27,6 +28,7 @@ macro_rules! order_store {
                 a_large_commit_goes_through,
                 a_zombie_is_fenced_and_stores_nothing,
                 a_projector_too_far_ahead_is_fenced,
+                an_order_never_gives_way_to_an_older_one,
                 one_fenced_partition_rolls_back_the_others,
                 of_racing_commits_exactly_one_wins,
                 commits_of_different_partitions_do_not_disturb_each_other,

@@ -169,8 +169,9 @@ pub trait Cut: Send + Sync {
     /// Where the live generation stands, and will as long as this is there.
     fn live(&self) -> &[Progress];
 
-    /// Makes the new one live and retires the old one, in one transaction; what was announced stays announced. Whether
-    /// the search index is to follow is written down with it.
+    /// Makes the new one live and retires the old one, in one transaction; what was announced stays announced, and every
+    /// partition is in a later epoch than in either: nothing that was read of the old one is committed to the new one.
+    /// Whether the search index is to follow is written down with it.
     ///
     /// # Errors
     /// A partition of the new one stands below the live one, or the store failed; nothing has changed then. (Above is

@@ -58,8 +58,8 @@ pub use search::{
     SearchGenerations, SearchIndex, SearchKey, SearchQuery, seconds,
 };
 pub use store::{
-    Checkpoint, Commit, CommitError, ListKey, LookedUp, OrderFilter, OrderStore, PartitionCommit,
-    Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
+    Checkpoint, Commit, CommitError, Epoch, ListKey, LookedUp, OrderFilter, OrderStore,
+    PartitionCommit, Place, Progress, Refold, SnapshotRow, StoreError, StoredSnapshot,
 };
 pub use timer::{Timer, TimerKey, TimerKind, TimerStore};
 pub use traceparent::{NoTraceparent, TraceId, Traceparent};

@@ -1,5 +1,7 @@
 //! Where the fold's results live: snapshots, history and each partition's progress, committed together.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound as _, Utc};
@@ -31,21 +33,55 @@ pub enum StoreError {
 /// Why a commit was rolled back. Nothing of it is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Another projector owns the partition: its next offset is not the expected one. Drop every cache and reload.
-    #[error(
-        "partition {partition} is at offset {found}, not {expected}: another projector moved it"
-    )]
+    /// Another projector moved the partition, or what lies below its next offset was written anew. Drop every cache and
+    /// reload.
+    #[error("partition {partition} is at {found}, not at {expected}: it was changed meanwhile")]
     Fenced {
         /// Which partition.
         partition: Partition,
         /// What this projector thought.
-        expected: Offset,
+        expected: Place,
         /// What is stored.
-        found: Offset,
+        found: Place,
     },
+    /// The partitions stand where they should, but what is stored is newer than what the commit was made from. Drop every
+    /// cache and reload; if that does not help, the store is damaged.
+    #[error("it was made from what is not stored any more: {0}")]
+    Stale(String),
     /// The store failed. If the commit went through all the same, the next try is fenced.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Counts how often what lies below a partition's next offset was written anew: by a decision on a dead letter, or by a
+/// cut. What was read in one epoch can't be committed in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub i64);
+
+impl Epoch {
+    /// Nothing was written anew.
+    pub const FIRST: Self = Self(0);
+
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Where a partition stands, for whoever compares: the offset alone stays the same when what lies below changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// See [`Progress::next`].
+    pub next: Offset,
+    /// See [`Progress::epoch`].
+    pub epoch: Epoch,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {} in epoch {}", self.next, self.epoch.0)
+    }
 }
 
 /// How far a partition of `orders.events` has come.
@@ -55,10 +91,20 @@ pub struct Progress {
     pub partition: Partition,
     /// Every record below is accounted for: applied, rejected, duplicate, parked or dead letter.
     pub next: Offset,
+    /// How often what lies below was written anew.
+    pub epoch: Epoch,
     /// The state changes of every record below are acknowledged by `orders.state-changed`. At most `next`.
     pub announced: Offset,
     /// The head of the chain over every record below, as they were read.
     pub digest: Digest,
+}
+
+impl Progress {
+    /// What a commit that is made from what is stored now expects.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place { next: self.next, epoch: self.epoch }
+    }
 }
 
 /// A snapshot to store, whole.
@@ -139,8 +185,8 @@ pub struct ListKey {
 pub struct PartitionCommit {
     /// Which partition.
     pub partition: Partition,
-    /// Where it must stand for the commit to go through.
-    pub expected: Offset,
+    /// Where it must stand for the commit to go through: where it stood before anything was read that this is made from.
+    pub expected: Place,
     /// Where it stands afterwards.
     pub next: Offset,
     /// How far its state changes are acknowledged by now.
@@ -160,7 +206,8 @@ pub struct Checkpoint {
     pub digest: Digest,
 }
 
-/// An order folded again from its first record, because someone decided on a dead letter of it.
+/// An order folded again from its first record, because someone decided on a dead letter of it. The letter's partition is
+/// in its next epoch afterwards.
 #[derive(Clone, Debug)]
 pub struct Refold {
     /// Which dead letter. Its order's state changes from here on are to be announced again.
@@ -207,15 +254,18 @@ pub trait OrderStore: Send + Sync {
     /// The snapshots of these orders, those that exist, in no order.
     async fn load(&self, orders: &[OrderId]) -> Result<Vec<StoredSnapshot>, StoreError>;
 
-    /// Stores everything or nothing, in one transaction; the partitions' next offsets are compared and set (promise 4).
+    /// Stores everything or nothing, in one transaction; the partitions' places are compared and set (promise 4).
     ///
     /// # Errors
-    /// [`CommitError::Fenced`] if any partition is not where it is expected; [`StoreError::OtherFold`] if a replay
-    /// has brought in what another fold made.
+    /// [`CommitError::Fenced`] if any partition is not where it is expected, [`CommitError::Stale`] if an order is stored in
+    /// a newer version; [`StoreError::OtherFold`] if a replay has brought in what another fold made.
     async fn commit(&self, commit: &Commit) -> Result<(), CommitError>;
 
     /// Moves `announced` alone forward, for a partition that stands still.
-    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError>;
+    ///
+    /// # Errors
+    /// [`CommitError::Fenced`] if it is not where `progress` says: what was announced may have been taken back.
+    async fn announced(&self, progress: Progress) -> Result<(), CommitError>;
 
     /// The checkpoints of a partition above `after`, in order, at most `limit`.
     async fn checkpoints(

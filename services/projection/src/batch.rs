@@ -120,14 +120,12 @@ struct Fold {
 impl Fold {
     fn passes(&mut self, record: &LogRecord, progress: &BTreeMap<Partition, Progress>) {
         let partition = record.position.partition;
-        let Some(Progress { next: expected, announced, digest, .. }) =
-            progress.get(&partition).copied()
-        else {
-            return;
-        };
+        let Some(stands) = progress.get(&partition).copied() else { return };
+        let Progress { next, announced, digest, .. } = stands;
         let (step, chain) = self.partitions.entry(partition).or_insert_with(|| {
-            let step = PartitionCommit { partition, expected, next: expected, announced, digest };
-            (step, Chain::at(partition, expected, digest))
+            let expected = stands.place();
+            let step = PartitionCommit { partition, expected, next, announced, digest };
+            (step, Chain::at(partition, next, digest))
         });
         self.checkpoints.extend(chain.add(record));
         step.next = record.position.offset.next();

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use events::OrderId;
 use ports::{
-    Consumer, DeadLetter, LetterFilter, LetterStatus, PartitionCommit, Position, StoreError,
+    Consumer, DeadLetter, LetterFilter, LetterKey, LetterStatus, Offset, PartitionCommit, Position,
+    StoreError,
 };
 use projection::{Decided, Refolded};
 
 use crate::worker::Worker;
 
-/// Decisions carried out at once; the rest are for the next time.
+/// Decisions looked at at once, and carried out before anything else has its turn; the rest are for the next time.
 const PAGE: usize = 100;
 
 impl Worker {
@@ -30,14 +31,31 @@ impl Worker {
             order: None,
         };
         let letters = Arc::clone(&self.parts.dead_letters);
-        let list = || letters.letters(&wanted, None, PAGE);
-        let decided = self.patience.until_ok("look for decisions on dead letters", list).await?;
-        for letter in decided {
-            if self.held.contains_key(&letter.record.position.partition) {
-                self.carry_out(letter).await?;
+        let (mut after, mut carried_out) = (None, 0);
+        while carried_out < PAGE {
+            let list = || letters.letters(&wanted, after, PAGE);
+            let page = self.patience.until_ok("look for decisions on dead letters", list).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|letter| self.look_on_after(letter.key()));
+            for letter in page {
+                if self.held.contains_key(&letter.record.position.partition) {
+                    self.carry_out(letter).await?;
+                    carried_out += 1;
+                }
+            }
+            if is_last {
+                break;
             }
         }
         Some(())
+    }
+
+    /// However many wait in a partition that someone else owns, or no one, they hide none of the others.
+    fn look_on_after(&self, mut seen: LetterKey) -> LetterKey {
+        if !self.held.contains_key(&seen.position.partition) {
+            seen.position.offset = Offset(i64::MAX);
+        }
+        seen
     }
 
     async fn carry_out(&mut self, letter: DeadLetter) -> Option<()> {
@@ -96,13 +114,14 @@ impl Worker {
         let progress = *self.held.get(&letter.partition)?;
         commit.partitions = vec![PartitionCommit {
             partition: letter.partition,
-            expected: progress.next,
+            expected: progress.place(),
             next: progress.next,
             announced: progress.announced,
             digest: progress.digest,
         }];
         self.commit(&commit).await?;
         if let Some(progress) = self.held.get_mut(&letter.partition) {
+            progress.epoch = progress.epoch.next();
             progress.announced = progress.announced.min(letter.offset);
         }
         tracing::info!(
@@ -122,7 +141,7 @@ impl Worker {
         &mut self,
         order: OrderId,
         status: LetterStatus,
-        key: ports::LetterKey,
+        key: LetterKey,
         error: &StoreError,
     ) -> Option<()> {
         let Position { partition, offset } = key.position;

@@ -8,6 +8,7 @@
 mod announce;
 mod decide;
 mod measure;
+mod membership;
 mod patience;
 mod recover;
 mod traces;
@@ -67,7 +68,7 @@ pub enum Error {
 pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> Result<(), Error> {
     let mut workers = JoinSet::new();
     for _ in 0..settings.workers.max(1) {
-        workers.spawn(worker::run(parts.clone(), stop.clone()));
+        workers.spawn(membership::run(parts.clone(), stop.clone()));
     }
     while let Some(ended) = workers.join_next().await {
         ended??;

@@ -7,16 +7,13 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use events::{Order, OrderId};
 use ports::{
-    AppendError, Backoff, Commit, CommitError, Group, GroupOffsets, LogRecord, OrderStore,
-    Partition, Position, Progress, StartOffsets, StoredSnapshot, Subscription, SubscriptionEvent,
-    Topic,
+    AppendError, Backoff, Commit, CommitError, LogRecord, Partition, Position, Progress,
+    StoreError, StoredSnapshot, Subscription, SubscriptionEvent,
 };
 use projection::{Anomaly, Known, Projected, Projection};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Parts, announce::Announcer, measure::Appended, patience::Patience, recover, traces,
@@ -28,48 +25,11 @@ const IDLE: Duration = Duration::from_millis(500);
 /// How often the dead letters are looked at for decisions.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Works until `stop`; joins the group anew whenever another projector turned out to own a partition.
-pub(crate) async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
-    // There from the start: an alert must see the first one rise from 0.
-    metrics::counter!("order_ledger_anomalies_total").increment(0);
-    let patience = Patience { health: parts.health.clone(), stop: stop.clone() };
-    while !stop.is_cancelled() {
-        let partitions = patience
-            .until_fit("ask the log for its partitions", || parts.log.partitions(Topic::Events));
-        let Some(partitions) = partitions.await? else { break };
-        // The place is asked for until it is known; whoever asks gives up by dropping the question.
-        let patient = Patience { stop: CancellationToken::new(), ..patience.clone() };
-        let start = StartOffsets::External(Arc::new(StoredOffsets {
-            store: Arc::clone(&parts.store),
-            patience: patient,
-        }));
-        let subscription = patience.until_fit("join the group", || {
-            parts.log.subscribe(Topic::Events, Group::Projector, start.clone())
-        });
-        let Some(mut subscription) = subscription.await? else { break };
-        let mut worker = Worker {
-            announcer: Announcer::new(Arc::clone(&parts.log)),
-            parts: parts.clone(),
-            patience: patience.clone(),
-            partitions,
-            held: BTreeMap::new(),
-            unsaved: false,
-            look_at: Instant::now(),
-        };
-        match worker.work(subscription.as_mut()).await? {
-            End::Stopped => break,
-            End::Fenced => {
-                metrics::counter!("order_ledger_projector_fenced_total").increment(1);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Why a membership ended.
-enum End {
+pub(crate) enum End {
     Stopped,
-    Fenced,
+    /// Something was not written, because it was made from what is not stored any more.
+    Fenced(CommitError),
 }
 
 pub(crate) struct Worker {
@@ -84,11 +44,30 @@ pub(crate) struct Worker {
     unsaved: bool,
     /// When to look for decisions on dead letters.
     look_at: Instant,
+    /// Why something was not written; the membership ends.
+    refused: Option<CommitError>,
+    /// Whether anything was committed.
+    pub(crate) has_committed: bool,
 }
 
 impl Worker {
-    async fn work(&mut self, subscription: &mut dyn Subscription) -> Result<End, Error> {
-        self.parts.health.up();
+    /// A member that owns nothing yet.
+    pub(crate) fn new(parts: Parts, patience: Patience, partitions: u32) -> Self {
+        Self {
+            announcer: Announcer::new(Arc::clone(&parts.log)),
+            parts,
+            patience,
+            partitions,
+            held: BTreeMap::new(),
+            unsaved: false,
+            look_at: Instant::now(),
+            refused: None,
+            has_committed: false,
+        }
+    }
+
+    /// Works until `stop`, or until what it knows turns out to be old.
+    pub(crate) async fn work(&mut self, subscription: &mut dyn Subscription) -> Result<End, Error> {
         loop {
             let event = match self.next(subscription).await? {
                 Ok(event) => event,
@@ -98,11 +77,13 @@ impl Worker {
                 SubscriptionEvent::Assigned(positions) => self.assigned(&positions).await,
                 SubscriptionEvent::Revoked(revoked) => {
                     self.settle().await;
-                    self.save_announced().await;
+                    if self.save_announced().await.is_none() {
+                        return Ok(self.end());
+                    }
                     self.held.retain(|partition, _| !revoked.partitions.contains(partition));
                 }
                 SubscriptionEvent::Records(records) => {
-                    let Some(next) = self.project(records).await else { return Ok(End::Fenced) };
+                    let Some(next) = self.project(records).await else { return Ok(self.end()) };
                     if let Err(error) = subscription.commit(&next).await {
                         // Only for tools that show the group's lag: the store has the place that counts.
                         tracing::debug!(%error, "the group's offsets were not noted");
@@ -110,6 +91,10 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn end(&mut self) -> End {
+        self.refused.take().map_or(End::Stopped, End::Fenced)
     }
 
     /// The next thing that happens in the group, or why the membership ends. What there is to do meanwhile is done beside
@@ -124,7 +109,7 @@ impl Worker {
             if Instant::now() >= self.look_at {
                 if self.carry_out_decisions().await.is_none() && !self.patience.stop.is_cancelled()
                 {
-                    return Ok(Err(End::Fenced));
+                    return Ok(Err(self.end()));
                 }
                 self.look_at = Instant::now() + LOOK;
             }
@@ -132,14 +117,18 @@ impl Worker {
                 biased;
                 () = self.patience.stop.cancelled() => {
                     self.settle().await;
-                    self.save_announced().await;
-                    return Ok(Err(End::Stopped));
+                    let saved = self.save_announced().await;
+                    return Ok(Err(saved.map_or_else(|| self.end(), |()| End::Stopped)));
                 }
                 event = &mut next => return Ok(Ok(event?)),
                 result = self.announcer.settle(), if !self.announcer.is_settled() => {
                     self.settled(result).await;
                 }
-                () = tokio::time::sleep(IDLE), if self.unsaved => self.save_announced().await,
+                () = tokio::time::sleep(IDLE), if self.unsaved => {
+                    if self.save_announced().await.is_none() {
+                        return Ok(Err(self.end()));
+                    }
+                }
                 () = tokio::time::sleep_until(self.look_at) => {}
             }
         }
@@ -161,7 +150,8 @@ impl Worker {
         self.announce_again().await;
     }
 
-    /// Projects one batch. `None` if another projector owns a partition of it; nothing is stored then.
+    /// Projects one batch. `None` if what it was folded from is not stored any more, or if `stop` came first; nothing is
+    /// stored then.
     async fn project(&mut self, records: Vec<LogRecord>) -> Option<Vec<Position>> {
         let records = self.unseen(records);
         if records.is_empty() {
@@ -237,20 +227,39 @@ impl Worker {
         Some(snapshots)
     }
 
-    /// Stores a batch, waiting for the store as long as it takes. `None` if it is fenced, or if `stop` came first.
+    /// Stores a batch, waiting for the store as long as it takes. `None` if it is refused, or if `stop` came first.
     pub(crate) async fn commit(&mut self, commit: &Commit) -> Option<()> {
         let store = Arc::clone(&self.parts.store);
-        let committed = self.patience.until_ok("commit a batch", || async {
-            match store.commit(commit).await {
-                Ok(()) => Ok(Ok(())),
-                Err(fenced @ CommitError::Fenced { .. }) => Ok(Err(fenced)),
-                Err(CommitError::Store(error)) => Err(error),
+        self.write("commit a batch", || store.commit(commit)).await?;
+        if !self.has_committed {
+            self.has_committed = true;
+            self.parts.health.up();
+        }
+        Some(())
+    }
+
+    /// Writes what was made from what is held. What is refused is not tried again: it would be refused for ever.
+    async fn write<F, Fut>(&mut self, what: &'static str, write: F) -> Option<()>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<(), CommitError>>,
+    {
+        let written = self.patience.until_ok(what, || {
+            let written = write();
+            async {
+                match written.await {
+                    Ok(()) => Ok(Ok(())),
+                    Err(CommitError::Store(
+                        away @ (StoreError::Unavailable(_) | StoreError::OtherFold { .. }),
+                    )) => Err(away),
+                    Err(refused) => Ok(Err(refused)),
+                }
             }
         });
-        match committed.await? {
+        match written.await? {
             Ok(()) => Some(()),
-            Err(fenced) => {
-                tracing::warn!(%fenced, "joining the group anew");
+            Err(refused) => {
+                self.refused = Some(refused);
                 None
             }
         }
@@ -314,19 +323,17 @@ impl Worker {
         }
     }
 
-    async fn save_announced(&mut self) {
-        if !self.unsaved {
-            return;
-        }
-        let store = Arc::clone(&self.parts.store);
-        for Progress { partition, announced, .. } in self.held.values().copied() {
-            let saved =
-                self.patience.until_ok("write progress", || store.announced(partition, announced));
-            if saved.await.is_none() {
-                return;
+    /// `None` as in [`Self::commit`].
+    async fn save_announced(&mut self) -> Option<()> {
+        if self.unsaved {
+            let store = Arc::clone(&self.parts.store);
+            let held: Vec<_> = self.held.values().copied().collect();
+            for progress in held {
+                self.write("write progress", || store.announced(progress)).await?;
             }
+            self.unsaved = false;
         }
-        self.unsaved = false;
+        Some(())
     }
 }
 
@@ -349,21 +356,5 @@ fn count(commit: &Commit, anomalies: &[Anomaly]) {
         let count = u64::try_from(anomalies.len()).unwrap_or(u64::MAX);
         metrics::counter!("order_ledger_anomalies_total").increment(count);
         traces::log_anomalies(commit, anomalies);
-    }
-}
-
-/// The projector's place is kept in the store, with the snapshots.
-struct StoredOffsets {
-    store: Arc<dyn OrderStore>,
-    patience: Patience,
-}
-
-#[async_trait]
-impl GroupOffsets for StoredOffsets {
-    async fn next_offsets(&self, partitions: &[Partition]) -> Vec<Position> {
-        let progress =
-            self.patience.until_ok("load progress", || self.store.progress(partitions)).await;
-        let next = |p: Progress| Position { partition: p.partition, offset: p.next };
-        progress.unwrap_or_default().into_iter().map(next).collect()
     }
 }

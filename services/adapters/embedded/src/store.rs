@@ -44,6 +44,7 @@ impl SqliteStore {
             ("generations", include_str!("../../../../migrations/sqlite/0004_generations.sql")),
             ("parking", include_str!("../../../../migrations/sqlite/0005_parking.sql")),
             ("traces", include_str!("../../../../migrations/sqlite/0006_traces.sql")),
+            ("epochs", include_str!("../../../../migrations/sqlite/0007_epochs.sql")),
         ];
         Ok(Self { database: Database::open(path, MIGRATIONS).await?, path: path.to_owned() })
     }

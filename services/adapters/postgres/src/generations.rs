@@ -10,7 +10,7 @@ use ports::{
     Cut, Generation, GenerationStore, Generations, Lease, NewGeneration, Offset, OrderStore as _,
     Partition, Position, Stage, StoreError, Wanted,
 };
-use sqlx::{Row as _, postgres::PgRow};
+use sqlx::{Connection as _, Row as _, postgres::PgRow};
 
 use self::cut::PostgresCut;
 pub(crate) use self::load::unlimited;
@@ -115,12 +115,14 @@ impl Generations for PostgresStore {
         let drop = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
         let mut connection = self.connection_to_close().await?;
         let removed = async {
+            // Both or neither: the number is given again, and must not meet what is left of this one.
+            let mut transaction = connection.begin().await?;
             let row = "DELETE FROM generations WHERE number = $1 AND stage <> 'live'";
-            let row = sqlx::query(row).bind(columns::number(number)).execute(&mut *connection);
+            let row = sqlx::query(row).bind(columns::number(number)).execute(&mut *transaction);
             if row.await?.rows_affected() == 1 {
-                sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut *connection).await?;
+                sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut *transaction).await?;
             }
-            Ok::<(), Error>(())
+            Ok::<(), Error>(transaction.commit().await?)
         };
         Ok(removed.await?)
     }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "generations", include_str!("../../../../migrations/postgres/0004_generations.sql")),
     (5, "parking", include_str!("../../../../migrations/postgres/0005_parking.sql")),
     (6, "traces", include_str!("../../../../migrations/postgres/0006_traces.sql")),
+    (7, "epochs", include_str!("../../../../migrations/postgres/0007_epochs.sql")),
 ];
 
 impl PostgresStore {

@@ -41,11 +41,8 @@ impl OrderStore for PostgresStore {
         self.run(async |connection| store(connection, commit).await).await
     }
 
-    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
-        let announce = async |connection: &mut PgConnection| {
-            progress::announce(connection, partition, announced).await
-        };
-        Ok(self.run(announce).await?)
+    async fn announced(&self, progress: Progress) -> Result<(), CommitError> {
+        self.run(async |connection| progress::announce(connection, progress).await).await
     }
 
     async fn checkpoints(
@@ -175,7 +172,7 @@ async fn store(connection: &mut PgConnection, commit: &Commit) -> Result<(), Com
     dead_letters::store(&mut transaction, &commit.dead_letters).await?;
     progress::pass(&mut transaction, &commit.checkpoints).await?;
     for refold in &commit.refolds {
-        progress::announce_from(&mut transaction, refold.letter).await?;
+        progress::rewritten_from(&mut transaction, refold.letter).await?;
         history::replace(&mut transaction, &refold.history).await?;
         dead_letters::decided(&mut transaction, refold).await?;
     }

@@ -3,7 +3,7 @@
 use contract::order_store::{batch, batch_after};
 use ports::{Commit, CommitError, Offset, OrderStore as _, PartitionCommit, StoreError};
 use sqlx::{PgConnection, Row as _};
-use testkit::sample::{at, captured, lifecycle, order_id, placed, shipped};
+use testkit::sample::{at, lifecycle, order_id, placed, shipped};
 
 use crate::schema::on_fresh_schema;
 
@@ -37,22 +37,6 @@ async fn a_commit_that_fails_at_its_end_leaves_nothing() {
         // The partition is free again: nothing waits for what failed.
         store.commit(&batch(0, 1, &[placed(order_id(2))])).await.unwrap();
         assert_eq!(rows(connection).await, (2, 2, 2));
-    })
-    .await;
-}
-
-/// The partition's offset says that this can't be; a newer snapshot is not overwritten all the same.
-#[tokio::test]
-async fn a_snapshot_never_gives_way_to_an_older_one() {
-    on_fresh_schema(async |store, connection| {
-        store.bind_partitions(1).await.unwrap();
-        let order = order_id(1);
-        store.commit(&batch(0, 0, &[placed(order), captured(order)])).await.unwrap();
-        let before = store.load(&[order]).await.unwrap();
-
-        assert_corrupt(store.commit(&batch(0, 2, &[placed(order), placed(order_id(2))])).await);
-        assert_eq!(store.load(&[order]).await.unwrap(), before);
-        assert_eq!(rows(connection).await, (1, 2, 2));
     })
     .await;
 }

@@ -4,6 +4,7 @@
 
 mod commits;
 mod contract;
+mod cuts;
 mod faults;
 mod migrations;
 mod plans;

@@ -22,7 +22,7 @@ async fn several_processes_may_prepare_and_bind_at_once() {
             prepared.unwrap();
         }
         let mut connection = connect(schema).await;
-        assert_eq!(migrations(&mut connection).await, 6);
+        assert_eq!(migrations(&mut connection).await, 7);
 
         for bound in join_all(stores.iter().map(|store| store.bind_partitions(6))).await {
             bound.unwrap();
@@ -75,7 +75,7 @@ async fn migrations_of_a_later_version_are_let_be() {
             .await
             .unwrap();
         store.prepare().await.unwrap();
-        assert_eq!(migrations(connection).await, 7);
+        assert_eq!(migrations(connection).await, 8);
     })
     .await;
 }

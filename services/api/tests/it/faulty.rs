@@ -174,8 +174,8 @@ impl OrderStore for FaultyStore {
         self.reach()?.commit(commit).await
     }
 
-    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
-        self.reach()?.announced(partition, announced).await
+    async fn announced(&self, progress: Progress) -> Result<(), CommitError> {
+        self.reach()?.announced(progress).await
     }
 
     async fn checkpoints(

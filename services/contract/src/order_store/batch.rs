@@ -5,19 +5,33 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use events::{Digest, Event, Order, OrderId, Outcome, fold};
 use ports::{
-    Commit, HistoryOutcome, HistoryRow, Offset, OrderStore, Partition, PartitionCommit, Position,
-    Progress, SnapshotRow, StoredSnapshot,
+    Commit, Epoch, HistoryOutcome, HistoryRow, Offset, OrderStore, Partition, PartitionCommit,
+    Place, Position, Progress, SnapshotRow, StoredSnapshot,
 };
 
 pub(super) fn position(partition: u32, offset: i64) -> Position {
     Position { partition: Partition(partition), offset: Offset(offset) }
 }
 
+/// Where a partition stands of which nothing was written anew.
+pub(crate) const fn place(next: i64) -> Place {
+    Place { next: Offset(next), epoch: Epoch::FIRST }
+}
+
+/// The same commit of a projector that has read everything in a later epoch.
+#[must_use]
+pub fn in_epoch(epoch: i64, mut commit: Commit) -> Commit {
+    for step in &mut commit.partitions {
+        step.expected.epoch = Epoch(epoch);
+    }
+    commit
+}
+
 /// The step of a partition of which nothing is announced.
 pub(super) const fn step(partition: u32, expected: i64, next: i64) -> PartitionCommit {
     PartitionCommit {
         partition: Partition(partition),
-        expected: Offset(expected),
+        expected: place(expected),
         next: Offset(next),
         announced: Offset::START,
         digest: Digest::ZERO,

@@ -2,11 +2,12 @@
 
 use events::Digest;
 use futures::future::join_all;
-use ports::{Checkpoint, Commit, CommitError, Offset, OrderStore, Partition, Progress};
+use ports::{Checkpoint, Commit, CommitError, Epoch, Offset, OrderStore, Partition, Progress};
 use testkit::sample::{captured, lifecycle, order_id, placed, preparation_started, shipped};
 
 use super::batch::{
-    assert_absent, batch, batch_after, next_offsets, progress, snapshot, step, stored, together,
+    assert_absent, batch, batch_after, next_offsets, place, progress, snapshot, step, stored,
+    together,
 };
 
 /// What was committed is what is read.
@@ -79,7 +80,7 @@ pub async fn a_zombie_is_fenced_and_stores_nothing(store: &dyn OrderStore) {
     let zombie = batch(0, 0, &[placed(order), shipped(order), placed(order_id(2))]);
     match store.commit(&zombie).await {
         Err(CommitError::Fenced { partition, expected, found }) => {
-            assert_eq!((partition, expected, found), (Partition(0), Offset(0), Offset(2)));
+            assert_eq!((partition, expected, found), (Partition(0), place(0), place(2)));
         }
         other => panic!("a zombie's commit must be fenced, not {other:?}"),
     }
@@ -95,7 +96,7 @@ pub async fn a_projector_too_far_ahead_is_fenced(store: &dyn OrderStore) {
     let ahead = batch(0, 5, &[placed(order_id(1))]);
     let result = store.commit(&ahead).await;
     assert!(
-        matches!(result, Err(CommitError::Fenced { found: Offset(0), .. })),
+        matches!(result, Err(CommitError::Fenced { found, .. }) if found == place(0)),
         "must be fenced: {result:?}"
     );
     assert_absent(store, &ahead).await;
@@ -113,13 +114,28 @@ pub async fn one_fenced_partition_rolls_back_the_others(store: &dyn OrderStore) 
         let commit = together(one, other);
         match store.commit(&commit).await {
             Err(CommitError::Fenced { partition, expected, found }) => {
-                assert_eq!((partition, expected, found), (Partition(2), Offset(0), Offset(1)));
+                assert_eq!((partition, expected, found), (Partition(2), place(0), place(1)));
             }
             other => panic!("must be fenced, not {other:?}"),
         }
         assert_absent(store, &commit).await;
         assert_eq!(next_offsets(store).await, [0, 0, 1]);
     }
+}
+
+/// Its partition says that this can't be: whoever committed must read anew.
+pub async fn an_order_never_gives_way_to_an_older_one(store: &dyn OrderStore) {
+    store.bind_partitions(1).await.unwrap();
+    let order = order_id(1);
+    store.commit(&batch(0, 0, &[placed(order), captured(order)])).await.unwrap();
+    let before = snapshot(store, order).await;
+
+    let older = batch(0, 2, &[placed(order), placed(order_id(2))]);
+    let stale = store.commit(&older).await;
+    assert!(matches!(stale, Err(CommitError::Stale(_))), "{stale:?}");
+    assert_absent(store, &older).await;
+    assert_eq!(snapshot(store, order).await, before);
+    assert_eq!(next_offsets(store).await, [2]);
 }
 
 /// Two owners at once, as in a rebalance gone wrong: the compare decides.
@@ -135,7 +151,7 @@ pub async fn of_racing_commits_exactly_one_wins(store: &dyn OrderStore) {
                 let order = commit.snapshots[0].order.id;
                 assert_eq!(store.history(order).await.unwrap(), commit.history);
             }
-            Err(CommitError::Fenced { found: Offset(1), .. }) => {
+            Err(CommitError::Fenced { found, .. }) if found == place(1) => {
                 assert_absent(store, commit).await;
             }
             Err(other) => panic!("won or fenced, not {other:?}"),
@@ -178,6 +194,7 @@ pub async fn announced_only_moves_forward(store: &dyn OrderStore) {
     let at = |partition, next, announced| Progress {
         partition: Partition(partition),
         next: Offset(next),
+        epoch: Epoch::FIRST,
         announced: Offset(announced),
         digest: Digest::ZERO,
     };
@@ -187,10 +204,12 @@ pub async fn announced_only_moves_forward(store: &dyn OrderStore) {
     store.commit(&commit).await.unwrap();
     assert_eq!(progress(store).await, [at(0, 6, 4), at(1, 0, 0)]);
 
-    store.announced(Partition(0), Offset(6)).await.unwrap();
+    store.announced(at(0, 6, 6)).await.unwrap();
     assert_eq!(progress(store).await, [at(0, 6, 6), at(1, 0, 0)]);
-    store.announced(Partition(0), Offset(5)).await.unwrap();
+    store.announced(at(0, 6, 5)).await.unwrap();
     assert_eq!(progress(store).await, [at(0, 6, 6), at(1, 0, 0)]);
+    let zombie = store.announced(at(0, 5, 5)).await;
+    assert!(matches!(zombie, Err(CommitError::Fenced { .. })), "{zombie:?}");
 
     let late = Commit { partitions: vec![step(0, 6, 8)], ..Commit::default() };
     store.commit(&late).await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use events::{Digest, State};
-use ports::{Commit, Offset, OrderStore, Partition, Progress, StoreError};
+use ports::{Commit, Epoch, Offset, OrderStore, Partition, Progress, StoreError};
 use testkit::sample::{
     cancelled, captured, folded, lifecycle, order_id, placed, preparation_started, shipped,
 };
@@ -17,6 +17,7 @@ pub async fn progress_starts_at_the_beginning_of_every_partition(store: &dyn Ord
     let at_start = |partition| Progress {
         partition: Partition(partition),
         next: Offset::START,
+        epoch: Epoch::FIRST,
         announced: Offset::START,
         digest: Digest::ZERO,
     };

@@ -167,7 +167,7 @@ pub(crate) const METRICS: &[Metric] = &[
     counter(
         "order_ledger_projector_fenced_total",
         &[],
-        "Commits that were given up because another projector owns the partition",
+        "Commits that were given up because they were made of what is not stored any more",
     ),
     counter(
         "order_ledger_projector_announced_again_total",

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bytes::Bytes;
 use events::{Digest, MAX_RECORDED_EVENTS, Order, OrderId, Rejection, State, Version};
 use ports::{
-    Commit, DeadLetterReason, HistoryOutcome, LogRecord, NewRecord, Offset, Partition, Position,
-    Progress, partition_for_key,
+    Commit, DeadLetterReason, Epoch, HistoryOutcome, LogRecord, NewRecord, Offset, Partition,
+    Position, Progress, partition_for_key,
 };
 use projection::{Known, Projected, Projection};
 use projector::Settings;
@@ -41,7 +41,8 @@ fn project(records: Vec<LogRecord>, snapshots: HashMap<OrderId, Order>) -> Proje
         .map(|n| {
             let partition = Partition(n);
             let (next, announced, digest) = (Offset(0), Offset(0), Digest::ZERO);
-            (partition, Progress { partition, next, announced, digest })
+            let epoch = Epoch::FIRST;
+            (partition, Progress { partition, next, epoch, announced, digest })
         })
         .collect();
     let known = Known { snapshots, parked: HashSet::new() };

@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use ports::Commit;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::rival::Rival;
@@ -20,6 +22,13 @@ pub(crate) enum Fault {
     QueueFull,
     /// Another projector, which also thinks that the partitions are its own, folds the next records first.
     Overtaken,
+    /// Another projector, to which the partitions were given meanwhile, carries out decisions first.
+    Decided,
+    /// Another projector, which thinks that the partitions are its own still, has folded the next records just now. It
+    /// commits them once this one has carried out decisions that are made now.
+    FoldedLate,
+    /// The same, of a decision that it carries out.
+    DecidedLate,
     /// The process dies before the effect.
     DiesBefore,
     /// The process dies after the effect, before it knows.
@@ -31,6 +40,8 @@ pub(crate) struct Plan {
     fault: Fault,
     at: usize,
     rival: Rival,
+    /// What the rival has not committed yet.
+    late: Mutex<Option<Commit>>,
     calls: AtomicUsize,
     append_failed: AtomicBool,
     died: CancellationToken,
@@ -42,6 +53,7 @@ impl Plan {
             fault,
             at,
             rival,
+            late: Mutex::default(),
             calls: AtomicUsize::new(0),
             append_failed: AtomicBool::new(false),
             died: CancellationToken::new(),
@@ -81,6 +93,17 @@ impl Plan {
         (call == self.at).then_some(self.fault)
     }
 
+    /// Lets the rival commit what it has in hand, once every decision is carried out.
+    pub(crate) async fn commit_late(&self) {
+        let mut late = self.late.lock().await;
+        if late.is_some()
+            && self.rival.is_all_decided().await
+            && let Some(commit) = late.take()
+        {
+            self.rival.commit_late(&commit).await;
+        }
+    }
+
     /// Makes a call, unless it is the one.
     pub(crate) async fn call<T, E>(
         &self,
@@ -91,9 +114,28 @@ impl Plan {
             return pending().await;
         }
         match self.turn() {
-            None | Some(Fault::QueueFull) => effect.await,
+            None => {
+                let answer = effect.await;
+                self.commit_late().await;
+                answer
+            }
+            Some(Fault::QueueFull) => effect.await,
             Some(Fault::Overtaken) => {
                 self.rival.fold(2).await;
+                effect.await
+            }
+            Some(Fault::Decided) => {
+                self.rival.discard().await;
+                effect.await
+            }
+            Some(Fault::FoldedLate) => {
+                *self.late.lock().await = Some(self.rival.read(usize::MAX).await);
+                self.rival.want_discarded().await;
+                effect.await
+            }
+            Some(Fault::DecidedLate) => {
+                *self.late.lock().await = self.rival.refold().await;
+                self.rival.want_discarded().await;
                 effect.await
             }
             Some(Fault::Fails) => Err(error()),

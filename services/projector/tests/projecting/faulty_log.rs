@@ -20,6 +20,8 @@ const BATCH: usize = 4;
 pub(crate) struct FaultyLog {
     pub(crate) inner: Arc<dyn EventLog>,
     pub(crate) plan: Arc<Plan>,
+    /// Is given to no one.
+    pub(crate) unserved: Option<Partition>,
 }
 
 fn away() -> LogError {
@@ -41,7 +43,11 @@ impl EventLog for FaultyLog {
             return Ok(Box::pin(pending()));
         }
         match self.plan.turn() {
-            None | Some(Fault::Overtaken) => self.inner.append(topic, record),
+            // A rival has no turn in between: appending waits for nothing.
+            None
+            | Some(Fault::Overtaken | Fault::Decided | Fault::FoldedLate | Fault::DecidedLate) => {
+                self.inner.append(topic, record)
+            }
             Some(Fault::QueueFull) => Err(AppendError::QueueFull),
             Some(Fault::Fails) => {
                 self.plan.append_failed();
@@ -100,8 +106,8 @@ impl EventLog for FaultyLog {
         start: StartOffsets,
     ) -> Result<Box<dyn Subscription>, LogError> {
         let inner = self.plan.call(away, self.inner.subscribe(topic, group, start)).await?;
-        let plan = Arc::clone(&self.plan);
-        Ok(Box::new(FaultySubscription { inner, plan, waiting: VecDeque::new() }))
+        let (plan, unserved) = (Arc::clone(&self.plan), self.unserved);
+        Ok(Box::new(FaultySubscription { inner, plan, unserved, waiting: VecDeque::new() }))
     }
 
     async fn read(
@@ -122,6 +128,7 @@ impl EventLog for FaultyLog {
 struct FaultySubscription {
     inner: Box<dyn Subscription>,
     plan: Arc<Plan>,
+    unserved: Option<Partition>,
     waiting: VecDeque<LogRecord>,
 }
 
@@ -131,6 +138,10 @@ impl Subscription for FaultySubscription {
         if self.waiting.is_empty() {
             match self.inner.next().await? {
                 SubscriptionEvent::Records(records) => self.waiting.extend(records),
+                SubscriptionEvent::Assigned(mut positions) => {
+                    positions.retain(|position| Some(position.partition) != self.unserved);
+                    return Ok(SubscriptionEvent::Assigned(positions));
+                }
                 other => return Ok(other),
             }
         }

@@ -42,8 +42,8 @@ impl OrderStore for FaultyStore {
         self.plan.call(|| away().into(), self.inner.commit(commit)).await
     }
 
-    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
-        self.plan.call(away, self.inner.announced(partition, announced)).await
+    async fn announced(&self, progress: Progress) -> Result<(), CommitError> {
+        self.plan.call(|| away().into(), self.inner.announced(progress)).await
     }
 
     async fn checkpoints(

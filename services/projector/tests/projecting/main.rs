@@ -18,6 +18,7 @@ mod handover;
 mod measuring;
 mod oracle;
 mod parking;
+mod races;
 mod rival;
 mod story;
 mod sweeps;

@@ -1,18 +1,26 @@
 //! An order of which a record can't be read waits; all others go on; a decision lets it go on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use events::{Digest, OrderId, State};
 use ports::{
     Commit, Consumer, DeadLetter, DeadLetterReason, EventLog as _, HistoryOutcome, LetterStatus,
-    NewRecord, OrderStore as _, PartitionCommit, Topic,
+    NewRecord, OrderStore as _, Partition, PartitionCommit, Topic, partition_for_key,
 };
 use projector::Settings;
 use testkit::{
     log,
     sample::{self, at, order_id},
+    wait_for,
 };
 
-use crate::{story::record, world::World};
+use crate::{
+    faults::{Fault, Plan},
+    faulty_log::FaultyLog,
+    story::{PARTITIONS, record},
+    world::{PATIENCE, Running, World, parts},
+};
 
 /// A record that no one can read, filed under an order.
 fn garbage(order: OrderId) -> NewRecord {
@@ -95,6 +103,40 @@ async fn an_order_goes_on_as_far_as_it_is_decided() {
     assert_eq!(decide(first, LetterStatus::Discard).await, all);
 }
 
+/// However many they are, and though they come first.
+#[tokio::test]
+async fn what_waits_where_no_one_serves_hides_no_decision() {
+    let world = World::open().await;
+    let unserved = Partition(0);
+    let elsewhere =
+        |order: &OrderId| partition_for_key(order.to_string().as_bytes(), PARTITIONS) != unserved;
+    let order = (1..).map(order_id).find(elsewhere).unwrap();
+    let captured = record(&sample::captured(order));
+    world.append(vec![record(&sample::placed(order)), garbage(order), captured]).await;
+    world.rival().fold(usize::MAX).await;
+    world.decide(&[LetterStatus::Discard]).await;
+    let mut waits = world.letters(LetterStatus::Discard).await.remove(0);
+    (waits.parks, waits.record.position.partition) = (None, unserved);
+    let waiting: Vec<_> = (0..250)
+        .map(|offset| {
+            waits.record.position.offset = ports::Offset(1_000 + offset);
+            waits.clone()
+        })
+        .collect();
+    ports::DeadLetters::keep(world.store.as_ref(), &waiting).await.unwrap();
+
+    let plan = Arc::new(Plan::new(Fault::Fails, usize::MAX, world.rival()));
+    let log = FaultyLog { inner: world.log.clone(), plan, unserved: Some(unserved) };
+    let parts = parts(Arc::new(log), world.store.clone(), world.store.clone());
+    let running = Running::start(parts, Settings::default());
+    wait_for("the order goes on", PATIENCE, async || {
+        (story_of(&world, order).await.0 == Some(State::Paid)).then_some(())
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(world.letters(LetterStatus::Discard).await, waiting);
+}
+
 /// As of a type of the future, once the future is there: the whole history is folded in order.
 #[tokio::test]
 async fn what_can_be_read_by_now_takes_its_place() {
@@ -122,7 +164,7 @@ async fn what_can_be_read_by_now_takes_its_place() {
     };
     let step = PartitionCommit {
         partition,
-        expected: ports::Offset::START,
+        expected: ports::Place { next: ports::Offset::START, epoch: ports::Epoch::FIRST },
         next: world.log.end_offset(Topic::Events, partition).await.unwrap(),
         announced: captured.position.offset,
         digest: Digest::ZERO,

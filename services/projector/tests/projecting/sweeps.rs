@@ -32,7 +32,7 @@ async fn run(fault: Fault, at: usize) -> bool {
     assert!(!world.letters(LetterStatus::Discard).await.is_empty());
     world.append(rest).await;
     let plan = Arc::new(Plan::new(fault, at, world.rival()));
-    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan) };
+    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan), unserved: None };
     let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
     let letters = FaultyLetters { inner: world.store.clone(), plan: Arc::clone(&plan) };
     let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
@@ -67,6 +67,14 @@ async fn run(fault: Fault, at: usize) -> bool {
 
 /// Runs with a fault at the first call, the second, and so on, until there is no such call.
 async fn sweep(fault: Fault) {
+    sweep_through(fault, run).await;
+}
+
+/// The same, of any run with a fault at a call that says whether there was such a call.
+pub(crate) async fn sweep_through<F>(fault: Fault, run: fn(Fault, usize) -> F)
+where
+    F: Future<Output = bool> + 'static,
+{
     let local = LocalSet::new();
     let sweep = local.run_until(async {
         let (mut runs, mut calls) = (JoinSet::new(), HashMap::new());

@@ -71,8 +71,8 @@ impl From<CommitError> for ReplayError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Store(error) => Self::Store(error),
-            fenced @ CommitError::Fenced { .. } => {
-                Self::Store(StoreError::Corrupt(format!("someone else writes it: {fenced}")))
+            behind @ (CommitError::Fenced { .. } | CommitError::Stale(_)) => {
+                Self::Store(StoreError::Corrupt(format!("someone else writes it: {behind}")))
             }
         }
     }

@@ -12,8 +12,8 @@ use std::{
 use events::{Digest, Event, Order, OrderId, State, Version};
 use fastbloom::BloomFilter;
 use ports::{
-    Clock, Commit, GenerationStore, LetterStatus, LogRecord, Offset, Partition, PartitionCommit,
-    Position, Reader, SnapshotRow, Topic,
+    Clock, Commit, Epoch, GenerationStore, LetterStatus, LogRecord, Offset, Partition,
+    PartitionCommit, Place, Position, Reader, SnapshotRow, Topic,
 };
 use projection::{Chain, Entry, Step};
 use tokio::task::JoinSet;
@@ -76,7 +76,7 @@ pub(super) async fn load(
                 let digest = loader.chain.digest();
                 Ok::<_, ReplayError>(PartitionCommit {
                     partition,
-                    expected: Offset::START,
+                    expected: Place { next: Offset::START, epoch: Epoch::FIRST },
                     next,
                     announced: Offset::START,
                     digest,

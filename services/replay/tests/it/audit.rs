@@ -54,7 +54,7 @@ impl World {
     async fn skip(&self, from: i64, until: i64) {
         let step = PartitionCommit {
             partition: Partition(0),
-            expected: Offset(from),
+            expected: ports::Place { next: Offset(from), epoch: ports::Epoch::FIRST },
             next: Offset(until),
             announced: Offset::START,
             digest: events::Digest::ZERO,

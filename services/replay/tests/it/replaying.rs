@@ -237,7 +237,7 @@ async fn what_is_not_as_the_log_says_does_not_become_live() {
     let partition = Partition(0);
     let skips = ports::PartitionCommit {
         partition,
-        expected: Offset::START,
+        expected: ports::Place { next: Offset::START, epoch: ports::Epoch::FIRST },
         next: Offset(3),
         announced: Offset::START,
         digest: events::Digest::ZERO,

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use codec::event_record;
 use events::{EventBody, Order, State};
 use ports::{
-    Commit, Consumer, DeadLetter, DeadLetterReason, EventLog as _, HistoryOutcome, HistoryRow,
-    LetterStatus, NewRecord, Offset, OrderDocument, OrderStore as _, Partition, PartitionCommit,
-    Position, SearchIndex as _, SnapshotRow, Topic, partition_for_key,
+    Commit, Consumer, DeadLetter, DeadLetterReason, Epoch, EventLog as _, HistoryOutcome,
+    HistoryRow, LetterStatus, NewRecord, Offset, OrderDocument, OrderStore as _, Partition,
+    PartitionCommit, Place, Position, SearchIndex as _, SnapshotRow, Topic, partition_for_key,
 };
 use replay::{Ledger, Verification, verify};
 use testkit::sample;
@@ -131,7 +131,7 @@ async fn a_skipped_record_is_found() {
     world.append(&[sample::placed(sample::order_id(7))]).await;
     let step = PartitionCommit {
         partition,
-        expected: progress.next,
+        expected: progress.place(),
         next: progress.next.next(),
         announced: progress.announced,
         digest: progress.digest,
@@ -279,7 +279,7 @@ async fn what_was_not_understood_is_found_and_folded_by_a_rebuild() {
     let commit = Commit {
         partitions: vec![PartitionCommit {
             partition: position.partition,
-            expected: Offset::START,
+            expected: Place { next: Offset::START, epoch: Epoch::FIRST },
             next: position.offset.next(),
             announced: Offset::START,
             digest: events::Digest::ZERO,

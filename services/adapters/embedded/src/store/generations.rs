@@ -127,7 +127,9 @@ impl GenerationStore for SqliteStore {
     async fn load_rows(&self, rows: &Commit) -> Result<(), StoreError> {
         self.commit(rows).await.map_err(|error| match error {
             CommitError::Store(error) => error,
-            fenced @ CommitError::Fenced { .. } => StoreError::Corrupt(fenced.to_string()),
+            behind @ (CommitError::Fenced { .. } | CommitError::Stale(_)) => {
+                StoreError::Corrupt(behind.to_string())
+            }
         })
     }
 
@@ -189,13 +191,14 @@ impl SqliteCut {
             }
             // What was decided of a dead letter while the new one was built is decided there too, once it is live.
             sqlx::raw_sql(
-                "CREATE TEMP TABLE announced AS SELECT partition, announced_offset FROM main.progress;
+                "CREATE TEMP TABLE announced AS SELECT partition, announced_offset, epoch FROM main.progress;
                  DELETE FROM main.audits;
                  DELETE FROM main.progress;
                  INSERT INTO main.progress SELECT * FROM new.progress;
                  DELETE FROM main.checkpoints;
                  INSERT INTO main.checkpoints SELECT * FROM new.checkpoints;
-                 UPDATE main.progress SET announced_offset = announced.announced_offset
+                 UPDATE main.progress
+                     SET announced_offset = announced.announced_offset, epoch = max(announced.epoch, progress.epoch) + 1
                      FROM announced WHERE announced.partition = progress.partition;
                  DROP TABLE announced;
                  DELETE FROM main.order_history;

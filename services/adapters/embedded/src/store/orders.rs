@@ -40,15 +40,17 @@ impl OrderStore for SqliteStore {
         dead_letters::store(&mut transaction, &commit.dead_letters).await?;
         progress::pass(&mut transaction, &commit.checkpoints).await?;
         for refold in &commit.refolds {
-            progress::announce_from(&mut transaction, refold.letter).await?;
+            progress::rewritten_from(&mut transaction, refold.letter).await?;
             history::replace(&mut transaction, &refold.history).await?;
             dead_letters::decided(&mut transaction, refold).await?;
         }
         Ok(transaction.commit().await.map_err(Error::from)?)
     }
 
-    async fn announced(&self, partition: Partition, announced: Offset) -> Result<(), StoreError> {
-        Ok(progress::announce(&self.database.writer, partition, announced).await?)
+    async fn announced(&self, progress: Progress) -> Result<(), CommitError> {
+        let mut transaction = self.begin().await?;
+        progress::announce(&mut transaction, progress).await?;
+        Ok(transaction.commit().await.map_err(Error::from)?)
     }
 
     async fn checkpoints(

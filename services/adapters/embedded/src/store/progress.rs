@@ -1,7 +1,9 @@
 //! The tables `progress` and `checkpoints`: which partitions there are and how far each has come. It fences projectors.
 
 use events::FOLD_VERSION;
-use ports::{Checkpoint, CommitError, Offset, Partition, PartitionCommit, Position, Progress};
+use ports::{
+    Checkpoint, CommitError, Epoch, Offset, Partition, PartitionCommit, Place, Position, Progress,
+};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::database::{self, Error};
@@ -42,18 +44,18 @@ pub(super) async fn load(
     pool: &SqlitePool,
     partitions: &[Partition],
 ) -> Result<Vec<Progress>, Error> {
-    let rows: Vec<(i64, i64, i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT partition, next_offset, announced_offset, digest FROM progress ORDER BY partition",
+    let rows: Vec<(i64, i64, i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT partition, next_offset, epoch, announced_offset, digest FROM progress ORDER BY partition",
     )
     .fetch_all(pool)
     .await?;
     let mut progress = Vec::with_capacity(rows.len());
-    for (partition, next, announced, digest) in rows {
+    for (partition, next, epoch, announced, digest) in rows {
         let partition = database::partition(partition)?;
         if partitions.is_empty() || partitions.contains(&partition) {
-            let (next, announced) = (Offset(next), Offset(announced));
+            let (next, epoch, announced) = (Offset(next), Epoch(epoch), Offset(announced));
             let digest = database::digest(&digest)?;
-            progress.push(Progress { partition, next, announced, digest });
+            progress.push(Progress { partition, next, epoch, announced, digest });
         }
     }
     Ok(progress)
@@ -65,10 +67,7 @@ pub(super) async fn advance(
     steps: &[PartitionCommit],
 ) -> Result<(), CommitError> {
     for PartitionCommit { partition, expected, next, announced, digest } in steps.iter().copied() {
-        let found = next_offset(connection, partition).await?;
-        if found != expected {
-            return Err(CommitError::Fenced { partition, expected, found });
-        }
+        compare(connection, partition, expected).await?;
         sqlx::query(
             "UPDATE progress
              SET next_offset = $2, announced_offset = max(announced_offset, $3), digest = $4
@@ -85,44 +84,56 @@ pub(super) async fn advance(
     Ok(())
 }
 
-async fn next_offset(
+async fn compare(
     connection: &mut SqliteConnection,
     partition: Partition,
-) -> Result<Offset, Error> {
-    let found: Option<(i64, u32)> =
-        sqlx::query_as("SELECT next_offset, fold_version FROM progress WHERE partition = $1")
-            .bind(i64::from(partition.0))
-            .fetch_optional(connection)
-            .await?;
+    expected: Place,
+) -> Result<(), CommitError> {
+    let found = place(connection, partition).await?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(CommitError::Fenced { partition, expected, found })
+}
+
+async fn place(connection: &mut SqliteConnection, partition: Partition) -> Result<Place, Error> {
+    let found: Option<(i64, i64, u32)> = sqlx::query_as(
+        "SELECT next_offset, epoch, fold_version FROM progress WHERE partition = $1",
+    )
+    .bind(i64::from(partition.0))
+    .fetch_optional(connection)
+    .await?;
     let never = || Error::Corrupt(format!("partition {partition} of the log was never bound"));
-    let (next, fold) = found.ok_or_else(never)?;
+    let (next, epoch, fold) = found.ok_or_else(never)?;
     check_fold(fold)?;
-    Ok(Offset(next))
+    Ok(Place { next: Offset(next), epoch: Epoch(epoch) })
 }
 
 pub(super) async fn announce(
-    pool: &SqlitePool,
-    partition: Partition,
-    announced: Offset,
-) -> Result<(), Error> {
+    connection: &mut SqliteConnection,
+    progress: Progress,
+) -> Result<(), CommitError> {
+    let Progress { partition, announced, .. } = progress;
+    compare(connection, partition, progress.place()).await?;
     sqlx::query(
         "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset < $2",
     )
     .bind(i64::from(partition.0))
     .bind(announced.0)
-    .execute(pool)
-    .await?;
+    .execute(connection)
+    .await
+    .map_err(Error::from)?;
     Ok(())
 }
 
-/// Takes back that the state changes from a record on are announced: a crash before they are announced anew must not
-/// lose them.
-pub(super) async fn announce_from(
+/// Begins an epoch, for what is stored from a record on was written anew: whoever has read it before is fenced. Its state
+/// changes are not announced any more: a crash before they are announced anew must not lose them.
+pub(super) async fn rewritten_from(
     connection: &mut SqliteConnection,
     from: Position,
 ) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset > $2",
+        "UPDATE progress SET epoch = epoch + 1, announced_offset = min(announced_offset, $2) WHERE partition = $1",
     )
     .bind(i64::from(from.partition.0))
     .bind(from.offset.0)

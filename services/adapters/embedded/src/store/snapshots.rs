@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use events::{OrderId, State};
-use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
+use ports::{CommitError, ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
 use sqlx::{
     QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, query_builder::Separated,
     sqlite::SqliteRow,
@@ -13,7 +13,7 @@ use crate::database::{self, Error};
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     snapshots: &[SnapshotRow],
-) -> Result<(), Error> {
+) -> Result<(), CommitError> {
     let mut stored = 0;
     for chunk in database::statements(snapshots) {
         let mut upsert = QueryBuilder::<Sqlite>::new(
@@ -32,12 +32,12 @@ pub(super) async fn store(
                     "offset" = excluded."offset", snapshot = excluded.snapshot
                 WHERE orders.version <= excluded.version"#,
         );
-        stored += upsert.build().execute(&mut *connection).await?.rows_affected();
+        let upserted = upsert.build().execute(&mut *connection).await.map_err(Error::from)?;
+        stored += upserted.rows_affected();
     }
     let stale = u64::try_from(snapshots.len()).unwrap_or(u64::MAX).abs_diff(stored);
     if stale > 0 {
-        // The partition stands where it should, so nobody else can have moved these orders.
-        return Err(Error::Corrupt(format!(
+        return Err(CommitError::Stale(format!(
             "{stale} of {} orders are stored in a newer version than their partition's progress allows",
             snapshots.len()
         )));

@@ -54,10 +54,15 @@ impl PostgresCut {
         if below > 0 {
             return Err(Error::Corrupt(format!("{below} partitions stand below the live ones")));
         }
-        // What was decided of a dead letter while the new one was built is decided there too, once it is live.
+        // What was decided of a dead letter while the new one was built is decided there too, once it is live; and what is
+        // decided meanwhile waits, or it would be written to a row that is about to go. No one else can wait for this in a
+        // circle: commits take `progress` first, which is held here, and every other write of a dead letter is a statement by
+        // itself, which holds nothing while it waits. Reads go on.
         let mut script = format!(
-            "LOCK TABLE orders, order_history, audits, checkpoints IN ACCESS EXCLUSIVE MODE;
-             UPDATE {new_schema}.progress AS new SET announced_offset = live.announced_offset
+            "LOCK TABLE {live_schema}.dead_letters IN SHARE ROW EXCLUSIVE MODE;
+             LOCK TABLE orders, order_history, audits, checkpoints IN ACCESS EXCLUSIVE MODE;
+             UPDATE {new_schema}.progress AS new
+                 SET announced_offset = live.announced_offset, epoch = greatest(live.epoch, new.epoch) + 1
                  FROM {live_schema}.progress AS live WHERE live.partition = new.partition;
              UPDATE {new_schema}.dead_letters AS new
                  SET status = CASE live.status WHEN 'discarded' THEN 'discard' ELSE live.status END

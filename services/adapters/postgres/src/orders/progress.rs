@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ports::{Checkpoint, CommitError, Offset, Partition, PartitionCommit, Position, Progress};
+use ports::{
+    Checkpoint, CommitError, Epoch, Offset, Partition, PartitionCommit, Place, Position, Progress,
+};
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{columns, error::Error};
@@ -63,7 +65,7 @@ pub(super) async fn load(
 ) -> Result<Vec<Progress>, Error> {
     let wanted: Vec<_> = partitions.iter().copied().map(columns::partition).collect();
     let rows = sqlx::query(
-        "SELECT partition, next_offset, announced_offset, digest FROM progress
+        "SELECT partition, next_offset, epoch, announced_offset, digest FROM progress
          WHERE cardinality($1::integer[]) = 0 OR partition = ANY($1) ORDER BY partition",
     )
     .bind(wanted)
@@ -74,6 +76,7 @@ pub(super) async fn load(
             Ok(Progress {
                 partition: columns::partition_from(row)?,
                 next: Offset(row.try_get("next_offset")?),
+                epoch: Epoch(row.try_get("epoch")?),
                 announced: Offset(row.try_get("announced_offset")?),
                 digest: columns::digest(row)?,
             })
@@ -90,35 +93,46 @@ pub(super) async fn advance(
     if steps.is_empty() {
         return Ok(());
     }
-    let found = lock(connection, steps).await?;
+    let partitions: Vec<_> = steps.iter().map(|step| step.partition).collect();
+    let found = lock(connection, &partitions).await?;
     for PartitionCommit { partition, expected, .. } in steps.iter().copied() {
-        match found.get(&columns::partition(partition)).copied() {
-            Some(found) if found == expected => {}
-            Some(found) => return Err(CommitError::Fenced { partition, expected, found }),
-            None => {
-                let never = format!("partition {partition} of the log was never bound");
-                return Err(Error::Corrupt(never).into());
-            }
-        }
+        compare(&found, partition, expected)?;
     }
     Ok(set(connection, steps).await?)
 }
 
+fn compare(
+    found: &BTreeMap<i32, Place>,
+    partition: Partition,
+    expected: Place,
+) -> Result<(), CommitError> {
+    match found.get(&columns::partition(partition)).copied() {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(CommitError::Fenced { partition, expected, found }),
+        None => {
+            let never = format!("partition {partition} of the log was never bound");
+            Err(Error::Corrupt(never).into())
+        }
+    }
+}
+
 async fn lock(
     connection: &mut PgConnection,
-    steps: &[PartitionCommit],
-) -> Result<BTreeMap<i32, Offset>, Error> {
-    let partitions: Vec<_> = steps.iter().map(|step| columns::partition(step.partition)).collect();
-    let rows = sqlx::query_as::<_, (i32, i64, i32)>(
-        "SELECT partition, next_offset, fold_version FROM progress
+    partitions: &[Partition],
+) -> Result<BTreeMap<i32, Place>, Error> {
+    let partitions: Vec<_> = partitions.iter().copied().map(columns::partition).collect();
+    let rows = sqlx::query_as::<_, (i32, i64, i64, i32)>(
+        "SELECT partition, next_offset, epoch, fold_version FROM progress
          WHERE partition = ANY($1) ORDER BY partition FOR NO KEY UPDATE",
     )
     .bind(partitions)
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|(partition, next, fold)| check_fold(fold).map(|()| (partition, Offset(next))))
-        .collect()
+    let place = |(partition, next, epoch, fold)| {
+        check_fold(fold)?;
+        Ok((partition, Place { next: Offset(next), epoch: Epoch(epoch) }))
+    };
+    rows.into_iter().map(place).collect()
 }
 
 async fn set(connection: &mut PgConnection, steps: &[PartitionCommit]) -> Result<(), Error> {
@@ -146,27 +160,35 @@ async fn set(connection: &mut PgConnection, steps: &[PartitionCommit]) -> Result
 
 pub(super) async fn announce(
     connection: &mut PgConnection,
-    partition: Partition,
-    announced: Offset,
-) -> Result<(), Error> {
-    sqlx::query(
-        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset < $2",
+    progress: Progress,
+) -> Result<(), CommitError> {
+    let Progress { partition, next, epoch, announced, .. } = progress;
+    let moved = sqlx::query(
+        "UPDATE progress SET announced_offset = $4
+         WHERE partition = $1 AND next_offset = $2 AND epoch = $3 AND announced_offset < $4",
     )
     .bind(columns::partition(partition))
+    .bind(next.0)
+    .bind(epoch.0)
     .bind(announced.0)
-    .execute(connection)
-    .await?;
-    Ok(())
+    .execute(&mut *connection)
+    .await
+    .map_err(Error::from)?;
+    if moved.rows_affected() > 0 {
+        return Ok(());
+    }
+    // It is as far already, or not where it should be.
+    compare(&lock(connection, &[partition]).await?, partition, progress.place())
 }
 
-/// Takes back that the state changes from a record on are announced: a crash before they are announced anew must not
-/// lose them.
-pub(super) async fn announce_from(
+/// Begins an epoch, for what is stored from a record on was written anew: whoever has read it before is fenced. Its state
+/// changes are not announced any more: a crash before they are announced anew must not lose them.
+pub(super) async fn rewritten_from(
     connection: &mut PgConnection,
     from: Position,
 ) -> Result<(), Error> {
     sqlx::query(
-        "UPDATE progress SET announced_offset = $2 WHERE partition = $1 AND announced_offset > $2",
+        "UPDATE progress SET epoch = epoch + 1, announced_offset = least(announced_offset, $2) WHERE partition = $1",
     )
     .bind(columns::partition(from.partition))
     .bind(from.offset.0)

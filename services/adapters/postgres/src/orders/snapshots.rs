@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::{OrderId, State};
-use ports::{ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
+use ports::{CommitError, ListKey, OrderFilter, SnapshotRow, StoredSnapshot};
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ pub(super) fn copy(snapshots: &[SnapshotRow]) -> (&'static str, Vec<u8>) {
 pub(super) async fn store(
     connection: &mut PgConnection,
     snapshots: &[SnapshotRow],
-) -> Result<(), Error> {
+) -> Result<(), CommitError> {
     if snapshots.is_empty() {
         return Ok(());
     }
@@ -136,11 +136,11 @@ pub(super) async fn store(
         .bind(columns.offset)
         .bind(columns.snapshot)
         .execute(connection)
-        .await?;
+        .await
+        .map_err(Error::from)?;
     let stale = u64::try_from(snapshots.len()).unwrap_or(u64::MAX).abs_diff(done.rows_affected());
     if stale > 0 {
-        // The partition stands where it should, so nobody else can have moved these orders.
-        return Err(Error::Corrupt(format!(
+        return Err(CommitError::Stale(format!(
             "{stale} of {} orders are stored in a newer version than their partition's progress allows",
             snapshots.len()
         )));
