@@ -48,14 +48,30 @@ impl Database {
         path: &Path,
         migrations: &[(&'static str, &'static str)],
     ) -> Result<Self, OpenError> {
+        Self::open_or_create(path, migrations, true).await
+    }
+
+    /// As `open`; a file that is missing, now or later, is not created.
+    pub(crate) async fn open_existing(
+        path: &Path,
+        migrations: &[(&'static str, &'static str)],
+    ) -> Result<Self, OpenError> {
+        Self::open_or_create(path, migrations, false).await
+    }
+
+    async fn open_or_create(
+        path: &Path,
+        migrations: &[(&'static str, &'static str)],
+        create: bool,
+    ) -> Result<Self, OpenError> {
         let opened = async {
-            if let Some(folder) = path.parent() {
+            if let Some(folder) = path.parent().filter(|_| create) {
                 std::fs::create_dir_all(folder)?;
             }
             // FULL: an answer means that the disk has it, not only the operating system.
             let options = SqliteConnectOptions::new()
                 .filename(path)
-                .create_if_missing(true)
+                .create_if_missing(create)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10));
@@ -116,6 +132,12 @@ pub(crate) enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        Self::Sql(error.source)
     }
 }
 
