@@ -20,6 +20,11 @@ use crate::{
     headers,
 };
 
+/// Letters that belong to a generation.
+const OF_PROJECTOR: &str = "consumer = 'projector'";
+/// Letters that belong to none.
+const OF_OTHERS: &str = "consumer <> 'projector'";
+
 #[async_trait]
 impl DeadLetters for SqliteStore {
     async fn keep(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
@@ -80,12 +85,13 @@ impl DeadLetters for SqliteStore {
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let mut letters = Vec::new();
         if filter.consumer.is_none_or(|consumer| consumer == Consumer::Projector) {
-            let listed =
-                move |pool: SqlitePool| async move { list(&pool, "=", filter, after, limit).await };
+            let listed = move |pool: SqlitePool| async move {
+                list(&pool, OF_PROJECTOR, filter, after, limit).await
+            };
             letters = self.read(listed).await?;
         }
         if filter.consumer != Some(Consumer::Projector) && self.live.is_some() {
-            let of_others = list(&self.database.readers, "<>", filter, after, limit).await?;
+            let of_others = list(&self.database.readers, OF_OTHERS, filter, after, limit).await?;
             letters.extend(of_others);
             letters.sort_by_key(|letter| {
                 let position = letter.record.position;
@@ -169,10 +175,10 @@ impl SqliteStore {
     /// How many letters each consumer has of those that meet a condition.
     async fn counted(&self, condition: &'static str) -> Result<Vec<(Consumer, u64)>, Error> {
         let of_projector =
-            move |pool: SqlitePool| async move { counts(&pool, "=", condition).await };
+            move |pool: SqlitePool| async move { counts(&pool, OF_PROJECTOR, condition).await };
         let mut all = self.read(of_projector).await?;
         if self.live.is_some() {
-            all.extend(counts(&self.database.readers, "<>", condition).await?);
+            all.extend(counts(&self.database.readers, OF_OTHERS, condition).await?);
         }
         Ok(all)
     }
@@ -186,14 +192,14 @@ async fn keep(
     Ok(transaction.commit().await?)
 }
 
+/// How many letters there are by consumer, of those of the projector or of others.
 async fn counts(
     pool: &SqlitePool,
-    is_projector: &'static str,
+    of: &'static str,
     condition: &'static str,
 ) -> Result<Vec<(Consumer, u64)>, Error> {
     let counts: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
-        "SELECT consumer, count(*) FROM dead_letters WHERE consumer {is_projector} 'projector' AND {condition}
-         GROUP BY consumer"
+        "SELECT consumer, count(*) FROM dead_letters WHERE {of} AND {condition} GROUP BY consumer"
     )))
     .fetch_all(pool)
     .await?;
@@ -204,16 +210,16 @@ async fn counts(
     counts.into_iter().map(count).collect()
 }
 
-/// A page of the projector's letters (`=`), or of those of others (`<>`).
+/// A page of the letters of the projector, or of others.
 async fn list(
     pool: &SqlitePool,
-    is_projector: &'static str,
+    of: &'static str,
     filter: &LetterFilter,
     after: Option<LetterKey>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, Error> {
-    let mut list = QueryBuilder::<Sqlite>::new("SELECT * FROM dead_letters WHERE consumer ");
-    list.push(is_projector).push(" 'projector'");
+    let mut list = QueryBuilder::<Sqlite>::new("SELECT * FROM dead_letters WHERE ");
+    list.push(of);
     if let Some(consumer) = filter.consumer {
         list.push(" AND consumer = ").push_bind(consumer.name());
     }

@@ -96,8 +96,9 @@ impl Generations for SqliteStore {
     }
 
     async fn begin_cut(&self, number: u32) -> Result<Box<dyn Cut>, StoreError> {
-        // Opened before anyone waits.
+        // Before anyone waits: opened, and its write-ahead log is in the file.
         let new = self.beside(number).await?;
+        new.checkpoint().await?;
         Ok(Box::new(SqliteCut::begin(self.clone(), new, number).await?))
     }
 
@@ -131,11 +132,8 @@ impl GenerationStore for SqliteStore {
     }
 
     async fn finish_loading(&self) -> Result<(), StoreError> {
-        // Nothing is left in the write-ahead log, where readers would have to look first. The rows are not counted
-        // (ANALYZE): such counts age once it is live.
-        let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)");
-        checkpoint.execute(&self.database.writer).await.map_err(Error::from)?;
-        Ok(())
+        // The rows are not counted (ANALYZE): such counts age once it is live.
+        Ok(self.checkpoint().await?)
     }
 }
 
@@ -148,6 +146,14 @@ impl SqliteStore {
         let file: Option<u32> = file.ok_or_else(none)?;
         let database = self.database_in(file).await?;
         Ok(Self { database, path: self.path_of(file), live: None })
+    }
+
+    /// Writes what is in the write-ahead log to the file: readers would have to look there first, and one of the next commits
+    /// would have to do it.
+    async fn checkpoint(&self) -> Result<(), Error> {
+        let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)");
+        checkpoint.execute(&self.database.writer).await?;
+        Ok(())
     }
 }
 

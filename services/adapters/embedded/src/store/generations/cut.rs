@@ -40,7 +40,7 @@ impl SqliteCut {
         let odd = || Error::Corrupt(format!("SQLite can't be told of {}", former.display()));
         let former = former.to_str().ok_or_else(odd)?;
         let mut connection = self.new.database.writer.acquire().await?;
-        // Dropped half-way, it keeps neither the other file nor a transaction.
+        // Whenever it is dropped, it keeps neither the other file nor a transaction.
         connection.close_on_drop();
         sqlx::query("ATTACH $1 AS former").bind(former).execute(&mut *connection).await?;
         let below: i64 = sqlx::query_scalar(
@@ -68,7 +68,7 @@ impl SqliteCut {
         )
         .execute(&mut *connection)
         .await?;
-        Ok(connection.close().await?)
+        Ok(())
     }
 
     async fn swap(self, at: DateTime<Utc>, search_pending: bool) -> Result<(), Error> {
