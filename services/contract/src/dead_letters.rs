@@ -38,7 +38,9 @@ macro_rules! dead_letters {
     };
 }
 
-pub(crate) fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
+/// A dead letter of a record of the first partition, still to be decided on.
+#[must_use]
+pub fn letter(consumer: Consumer, offset: i64) -> DeadLetter {
     DeadLetter {
         consumer,
         record: LogRecord {

@@ -1,11 +1,16 @@
 //! Cases for [`ports::Generations`].
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use events::{Digest, Event};
+use futures::future::join_all;
 use ports::{
-    Commit, CommitError, Consumer, DeadLetters, GenerationStore, Generations, NewGeneration,
-    Offset, OrderStore, Partition, PartitionCommit, Progress, Stage, StoredSnapshot, Wanted,
+    Commit, CommitError, Consumer, DeadLetters, GenerationStore, Generations, LetterFilter,
+    LetterStatus, NewGeneration, Offset, OrderStore, Partition, PartitionCommit, Progress, Stage,
+    StoredSnapshot, Wanted,
 };
 use testkit::{
     sample::{at, cancelled, captured, order_id, placed},
@@ -33,6 +38,8 @@ macro_rules! generations {
                 a_cut_below_the_live_one_changes_nothing,
                 one_that_has_read_on_may_take_the_place,
                 projectors_wait_for_a_cut_and_go_on,
+                readers_see_the_one_or_the_other_and_no_error,
+                what_was_decided_meanwhile_holds_in_the_new_one,
                 one_process_has_the_lease,
                 a_replay_reports_and_hears_what_is_wanted,
                 what_is_removed_is_gone,
@@ -234,6 +241,73 @@ where
         let late = store.commit(&late).await;
         assert!(matches!(late, Err(CommitError::Fenced { .. })), "{late:?}");
     }
+}
+
+/// Across a cut and back: once one has seen the new one it never sees the old one again.
+pub async fn readers_see_the_one_or_the_other_and_no_error<S: OrderStore + Generations>(store: &S) {
+    store.bind_partitions(2).await.unwrap();
+    store.commit(&batch(0, 0, &live_events())).await.unwrap();
+    let old = everything(store).await;
+    let (number, beside) = loaded(store, batch(0, 0, &live_events()[..1]), 3).await;
+    let new = everything(beside.as_ref()).await;
+    drop(beside);
+    for (cut_to, before, after) in [(number, &old, &new), (1, &new, &old)] {
+        let is_through = AtomicBool::new(false);
+        let reader = async || {
+            let mut has_seen = false;
+            loop {
+                let last = is_through.load(Ordering::Relaxed);
+                let seen = everything(store).await;
+                has_seen |= seen == *after;
+                assert_eq!(&seen, if has_seen { after } else { before });
+                if last {
+                    return has_seen;
+                }
+            }
+        };
+        let cut = async {
+            store.begin_cut(cut_to).await.unwrap().finish(at(9), false).await.unwrap();
+            is_through.store(true, Ordering::Relaxed);
+        };
+        let (readers, ()) = tokio::join!(join_all((0..3).map(|_| reader())), cut);
+        assert_eq!(readers, [true; 3]);
+    }
+}
+
+/// While it was built. What was discarded is to be discarded there, too: by its projector, as ever.
+pub async fn what_was_decided_meanwhile_holds_in_the_new_one<S>(store: &S)
+where
+    S: OrderStore + DeadLetters + Generations,
+{
+    store.bind_partitions(2).await.unwrap();
+    let letters = [7, 8, 9].map(|offset| letter(Consumer::Projector, offset)).to_vec();
+    store.keep(&letters).await.unwrap();
+    let of_search = letter(Consumer::Search, 7);
+    store.keep(std::slice::from_ref(&of_search)).await.unwrap();
+    let rows = Commit { dead_letters: letters.clone(), ..Commit::default() };
+    let (number, _) = loaded(store, rows, 0).await;
+    store.decide(letters[0].key(), LetterStatus::Discarded).await.unwrap();
+    store.decide(letters[1].key(), LetterStatus::Retry).await.unwrap();
+    store.decide(of_search.key(), LetterStatus::Retry).await.unwrap();
+    store.begin_cut(number).await.unwrap().finish(at(9), false).await.unwrap();
+    let found = store.letters(&LetterFilter::default(), None, 9).await.unwrap();
+    let found: Vec<_> = found.iter().map(|letter| (letter.consumer, letter.status)).collect();
+    assert_eq!(
+        found,
+        [
+            (Consumer::Projector, LetterStatus::Discard),
+            (Consumer::Projector, LetterStatus::Retry),
+            (Consumer::Projector, LetterStatus::Open),
+            (Consumer::Search, LetterStatus::Retry),
+        ]
+    );
+    let page = store.letters(&LetterFilter::default(), Some(letters[1].key()), 1).await.unwrap();
+    assert_eq!(page, letters[2..]);
+    store.decide(letters[0].key(), LetterStatus::Discarded).await.unwrap();
+    let mut unsettled = store.unsettled().await.unwrap();
+    unsettled.sort_unstable_by_key(|(consumer, _)| consumer.name());
+    assert_eq!(unsettled, [(Consumer::Projector, 2), (Consumer::Search, 1)]);
+    assert_eq!(store.count().await.unwrap(), 4);
 }
 
 /// Until it lets go of it.

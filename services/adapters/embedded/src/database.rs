@@ -8,7 +8,7 @@ use ports::{
     CommitError, Connections, LogError, Offset, Partition, Position, SearchError, StoreError,
 };
 use sqlx::{
-    Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
+    Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -48,23 +48,38 @@ impl Database {
         path: &Path,
         migrations: &[(&'static str, &'static str)],
     ) -> Result<Self, OpenError> {
+        Self::open_or_create(path, migrations, true).await
+    }
+
+    /// As `open`; a file that is missing, now or later, is not created.
+    pub(crate) async fn open_existing(
+        path: &Path,
+        migrations: &[(&'static str, &'static str)],
+    ) -> Result<Self, OpenError> {
+        Self::open_or_create(path, migrations, false).await
+    }
+
+    async fn open_or_create(
+        path: &Path,
+        migrations: &[(&'static str, &'static str)],
+        create: bool,
+    ) -> Result<Self, OpenError> {
         let opened = async {
-            if let Some(folder) = path.parent() {
+            if let Some(folder) = path.parent().filter(|_| create) {
                 std::fs::create_dir_all(folder)?;
             }
             // FULL: an answer means that the disk has it, not only the operating system.
             let options = SqliteConnectOptions::new()
                 .filename(path)
-                .create_if_missing(true)
+                .create_if_missing(create)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10));
-            let writer = SqlitePoolOptions::new().max_connections(1);
+            let writer = pool(1);
             let writer = writer.connect_with(options.clone()).await?;
             migrator(migrations).run(&writer).await.map_err(unmigrated)?;
-            let readers = SqlitePoolOptions::new().max_connections(READERS);
-            let readers =
-                readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
+            let readers = options.read_only(true).create_if_missing(false);
+            let readers = pool(READERS).connect_lazy_with(readers);
             Ok(Self { writer, readers })
         };
         opened.await.map_err(|error| OpenError::new(path, error))
@@ -87,6 +102,18 @@ impl Database {
         }
         all
     }
+}
+
+/// A full disk makes SQLite roll back by itself. The driver does not notice: it would take the connection for one within a
+/// transaction, and every later one for a part of that, which never ends. Such a connection is closed.
+fn pool(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections_max).after_release(|connection, _| {
+        Box::pin(async move {
+            // What was dropped half-way is rolled back first.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 fn migrator(migrations: &[(&'static str, &'static str)]) -> Migrator {
@@ -116,6 +143,12 @@ pub(crate) enum Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        Self::Sql(error.source)
     }
 }
 

@@ -11,13 +11,16 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use adapter_embedded::{DataDir, DataDirError, DataDirLock, SqliteLog};
+use adapter_embedded::{DataDir, DataDirError, DataDirLock, SqliteLog, SqliteStore};
 use bytes::Bytes;
+use contract::order_store::batch;
+use events::Digest;
 use ports::{
-    Ack, AppendError, EventLog as _, LogError, NewRecord, Offset, Partition, Position, Topic,
-    TopicSettings,
+    Ack, AppendError, Commit, EventLog as _, Generations as _, LogError, NewGeneration, NewRecord,
+    Offset, OrderStore as _, Partition, PartitionCommit, Position, Stage, Topic, TopicSettings,
 };
 use tempfile::TempDir;
+use testkit::sample::{at, order_id, placed};
 
 /// Names the data folder to the other process; set only there.
 const DATA: &str = "ORDER_LEDGER_TEST_OTHER_PROCESS_DATA";
@@ -34,8 +37,13 @@ struct Other {
 
 impl Other {
     fn start(data: &Path) -> Self {
+        Self::start_as("the_other_process", data)
+    }
+
+    /// Starts one that does what a test of that name does.
+    fn start_as(name: &str, data: &Path) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["the_other_process", "--exact", "--nocapture"])
+            .args([name, "--exact", "--nocapture"])
             .env(DATA, data)
             .stdout(Stdio::piped())
             .spawn()
@@ -80,6 +88,11 @@ async fn open(data: &Path) -> SqliteLog {
     log
 }
 
+fn say(what: &str) {
+    let mut out = stdout();
+    writeln!(out, "{MARK} {what}").unwrap();
+}
+
 /// What the other process does: takes the folder and appends until it is killed, and says each acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_other_process() {
@@ -87,7 +100,6 @@ async fn the_other_process() {
         // Run as a test among others: nothing to do.
         return;
     };
-    let say = |what: &str| writeln!(stdout(), "{MARK} {what}").unwrap();
     let _lock = DataDir::lock(&data).unwrap();
     let log = open(&data).await;
     say("has the folder");
@@ -204,4 +216,75 @@ async fn a_log_can_be_read_beside_the_process_that_writes_it() {
     let refused = log.follow(Topic::Events, &[]).await.map(drop);
     assert!(matches!(refused, Err(LogError::Unfit(_))), "{refused:?}");
     other.kill();
+}
+
+async fn open_store(data: &Path) -> SqliteStore {
+    let store = SqliteStore::open(&data.join("state.db")).await.unwrap();
+    store.bind_partitions(1).await.unwrap();
+    store
+}
+
+/// The generation in this stage, which is the only one.
+async fn in_stage(store: &SqliteStore, stage: Stage) -> u32 {
+    let all = store.generations().await.unwrap();
+    let mut all = all.iter().filter(|generation| generation.stage == stage);
+    let number = all.next().unwrap().number;
+    assert_eq!(all.next(), None);
+    number
+}
+
+/// What another does: puts the retired generation in the place of the live one, again and again, until it is killed.
+#[tokio::test]
+async fn the_other_process_that_cuts() {
+    let Some(data) = env::var_os(DATA).map(PathBuf::from) else {
+        // Run as a test among others: nothing to do.
+        return;
+    };
+    let store = open_store(&data).await;
+    for n in 0.. {
+        let retired = in_stage(&store, Stage::Retired).await;
+        store.begin_cut(retired).await.unwrap().finish(at(n), false).await.unwrap();
+        say("cut");
+    }
+}
+
+/// Its rows and its projectors, at whatever instant, in either direction.
+#[tokio::test]
+async fn a_killed_process_leaves_one_generation_live() {
+    let folder = TempDir::new().unwrap();
+    let step = |expected| {
+        let (partition, next, announced) = (Partition(0), Offset(3), Offset::START);
+        let digest = Digest::of(b"three");
+        vec![PartitionCommit { partition, expected, next, announced, digest }]
+    };
+    let orders = [1, 2, 3].map(order_id).map(placed);
+    let store = open_store(folder.path()).await;
+    store.commit(&batch(0, 0, &orders)).await.unwrap();
+    let new = NewGeneration { partitions: 1, kept: false, created_at: at(0) };
+    let second = store.create(new).await.unwrap();
+    let beside = store.open(second).await.unwrap();
+    let rows = Commit { partitions: Vec::new(), ..batch(0, 0, &orders[..2]) };
+    beside.load_rows(&rows).await.unwrap();
+    let begun = beside.progress(&[]).await.unwrap()[0].place();
+    beside.commit(&Commit { partitions: step(begun), ..Commit::default() }).await.unwrap();
+    drop(beside);
+    store.begin_cut(second).await.unwrap().finish(at(1), false).await.unwrap();
+    for kill in 1..=6_usize {
+        let mut other = Other::start_as("the_other_process_that_cuts", folder.path());
+        for _ in 0..kill * 3 {
+            assert_eq!(other.says().unwrap(), "cut");
+        }
+        other.kill();
+        let fresh = open_store(folder.path()).await;
+        let live = in_stage(&fresh, Stage::Live).await;
+        assert_ne!(in_stage(&fresh, Stage::Retired).await, live);
+        let expected = if live == second { 2 } else { 3 };
+        for store in [&fresh, &store] {
+            assert_eq!(store.scan(None, 9).await.unwrap().len(), expected);
+            let stands = store.progress(&[]).await.unwrap()[0].place();
+            assert_eq!(stands.next, Offset(3));
+            let standing = Commit { partitions: step(stands), ..Commit::default() };
+            store.commit(&standing).await.unwrap();
+        }
+    }
 }

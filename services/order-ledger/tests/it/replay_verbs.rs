@@ -293,13 +293,13 @@ async fn what_another_fold_made_is_replayed_if_that_is_wanted() {
     let mut serve = folder.serving("fold").await;
     folder.place(&serve.grpc().await).await;
     serve.stop().await;
-    let other_fold = async || {
+    let other_fold = async |live: &str| {
         folder
             .sql("state.db", "UPDATE generations SET fold_version = 999 WHERE stage = 'live'")
             .await;
-        folder.sql("state.db", "UPDATE progress SET fold_version = 999").await;
+        folder.sql(live, "UPDATE progress SET fold_version = 999").await;
     };
-    other_fold().await;
+    other_fold("state.db").await;
 
     let (status, log) = folder.serve("refused", &[]).end().await;
     assert_eq!(status.code(), Some(1), "{log}");
@@ -317,7 +317,7 @@ async fn what_another_fold_made_is_replayed_if_that_is_wanted() {
     assert_eq!(folder.verified().await["orders"], 2);
     serve.stop().await;
 
-    other_fold().await;
+    other_fold("state-g2.db").await;
     folder.run(&["replay"]).await.done();
     let shown = folder.run(&["replay", "show", "2", &again.to_string()]).await;
     assert!(shown.stderr.contains("only a program of that version reads it"), "{}", shown.stderr);

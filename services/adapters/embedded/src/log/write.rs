@@ -230,7 +230,7 @@ async fn write(pool: &SqlitePool, batch: &Batch) -> Result<Option<Ends>, sqlx::E
         return Ok(None);
     }
     let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     changes(&mut transaction, batch).await?;
     transaction.commit().await?;
     drop(connection);

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use ports::{Audit, AuditStore, Consumer, Offset, Partition, StoreError, Topic};
+use sqlx::SqlitePool;
 
 use super::SqliteStore;
 use crate::database::{self, Error};
@@ -9,13 +10,14 @@ use crate::database::{self, Error};
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn audits(&self) -> Result<Vec<Audit>, StoreError> {
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT partition, coalesce(audited_offset, 0), coalesce(unaccounted, 0)
-             FROM progress LEFT JOIN audits USING (partition) ORDER BY partition",
-        )
-        .fetch_all(&self.database.readers)
-        .await
-        .map_err(Error::from)?;
+        let rows = |pool: SqlitePool| async move {
+            let audits = sqlx::query_as(
+                "SELECT partition, coalesce(audited_offset, 0), coalesce(unaccounted, 0)
+                 FROM progress LEFT JOIN audits USING (partition) ORDER BY partition",
+            );
+            Ok(audits.fetch_all(&pool).await?)
+        };
+        let rows: Vec<(i64, i64, i64)> = self.read(rows).await?;
         let audit = |(partition, next, unaccounted)| {
             Ok(Audit {
                 partition: database::partition(partition)?,
@@ -32,26 +34,28 @@ impl AuditStore for SqliteStore {
         from: Offset,
         until: Offset,
     ) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
-            r#"SELECT count(*) FROM (
-                   SELECT "offset" FROM order_history WHERE partition = $1 AND "offset" >= $2 AND "offset" < $3
-                   UNION
-                   SELECT "offset" FROM dead_letters
-                   WHERE consumer = $4 AND topic = $5 AND partition = $1 AND "offset" >= $2 AND "offset" < $3
-               )"#,
-        )
-        .bind(i64::from(partition.0))
-        .bind(from.0)
-        .bind(until.0)
-        .bind(Consumer::Projector.name())
-        .bind(Topic::Events.name())
-        .fetch_one(&self.database.readers)
-        .await
-        .map_err(Error::from)?;
-        Ok(database::unsigned(count)?)
+        let count = |pool: SqlitePool| async move {
+            let count = sqlx::query_scalar(
+                r#"SELECT count(*) FROM (
+                       SELECT "offset" FROM order_history
+                       WHERE partition = $1 AND "offset" >= $2 AND "offset" < $3
+                       UNION
+                       SELECT "offset" FROM dead_letters
+                       WHERE consumer = $4 AND topic = $5 AND partition = $1 AND "offset" >= $2 AND "offset" < $3
+                   )"#,
+            )
+            .bind(i64::from(partition.0))
+            .bind(from.0)
+            .bind(until.0)
+            .bind(Consumer::Projector.name())
+            .bind(Topic::Events.name());
+            database::unsigned(count.fetch_one(&pool).await?)
+        };
+        Ok(self.read(count).await?)
     }
 
     async fn audited(&self, from: Offset, audit: Audit) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
         let written = sqlx::query(
             "INSERT INTO audits (partition, audited_offset, unaccounted)
              SELECT $1, $3, $4 WHERE $2 = 0 OR EXISTS (SELECT 1 FROM audits WHERE partition = $1)
@@ -63,9 +67,10 @@ impl AuditStore for SqliteStore {
         .bind(from.0)
         .bind(audit.next.0)
         .bind(database::signed(audit.unaccounted))
-        .execute(&self.database.writer)
+        .execute(&mut *transaction)
         .await
         .map_err(Error::from)?;
+        transaction.commit().await.map_err(Error::from)?;
         Ok(written.rows_affected() > 0)
     }
 }

@@ -1,4 +1,5 @@
-//! [`DeadLetters`] on the table `dead_letters`.
+//! [`DeadLetters`] on the table `dead_letters`: the projector's are in the file of their generation, those of others in the
+//! store's own.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use ports::{
     LogRecord, Offset, Partition, Refold, StoreError,
 };
 use sqlx::{
-    QueryBuilder, Row as _, Sqlite, SqliteConnection,
+    AssertSqlSafe, QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -19,12 +20,23 @@ use crate::{
     headers,
 };
 
+/// Letters that belong to a generation.
+const OF_PROJECTOR: &str = "consumer = 'projector'";
+/// Letters that belong to none.
+const OF_OTHERS: &str = "consumer <> 'projector'";
+
 #[async_trait]
 impl DeadLetters for SqliteStore {
     async fn keep(&self, letters: &[DeadLetter]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        store(&mut transaction, letters).await?;
-        Ok(transaction.commit().await.map_err(Error::from)?)
+        let (of_projector, of_others): (Vec<_>, Vec<_>) =
+            letters.iter().partition(|letter| letter.consumer == Consumer::Projector);
+        if !of_projector.is_empty() {
+            keep(self.begin().await?, of_projector).await?;
+        }
+        if !of_others.is_empty() {
+            keep(self.database.begin().await?, of_others).await?;
+        }
+        Ok(())
     }
 
     async fn unfolded(
@@ -34,35 +46,35 @@ impl DeadLetters for SqliteStore {
         until: Offset,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
-        let rows = sqlx::query(
-            r#"SELECT * FROM dead_letters
-               WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" >= $4 AND "offset" < $5
-               ORDER BY "offset" LIMIT $6"#,
-        )
-        .bind(Consumer::Projector.name())
-        .bind(Consumer::Projector.topic().name())
-        .bind(i64::from(partition.0))
-        .bind(from.0)
-        .bind(until.0)
-        .bind(database::limit(limit))
-        .fetch_all(&self.database.readers)
-        .await
-        .map_err(Error::from)?;
-        Ok(rows.iter().map(letter).collect::<Result<_, Error>>()?)
+        let unfolded = move |pool: SqlitePool| async move {
+            let rows = sqlx::query(
+                r#"SELECT * FROM dead_letters
+                   WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" >= $4 AND "offset" < $5
+                   ORDER BY "offset" LIMIT $6"#,
+            )
+            .bind(Consumer::Projector.name())
+            .bind(Consumer::Projector.topic().name())
+            .bind(i64::from(partition.0))
+            .bind(from.0)
+            .bind(until.0)
+            .bind(database::limit(limit));
+            rows.fetch_all(&pool).await?.iter().map(letter).collect()
+        };
+        Ok(self.read(unfolded).await?)
     }
 
     async fn parked(&self, orders: &[OrderId]) -> Result<Vec<OrderId>, StoreError> {
         let ids = serde_json::Value::from_iter(orders.iter().map(ToString::to_string));
-        let parked: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT parks FROM dead_letters
-             WHERE parks IN (SELECT value FROM json_each($1)) AND status <> 'discarded'",
-        )
-        .bind(ids.to_string())
-        .fetch_all(&self.database.readers)
-        .await
-        .map_err(Error::from)?;
-        let parked = parked.iter().map(|order| database::id("parks", order));
-        Ok(parked.collect::<Result<_, Error>>()?)
+        let ids = &ids.to_string();
+        let parked = move |pool: SqlitePool| async move {
+            let parked = sqlx::query_scalar(
+                "SELECT DISTINCT parks FROM dead_letters
+                 WHERE parks IN (SELECT value FROM json_each($1)) AND status <> 'discarded'",
+            );
+            let parked: Vec<String> = parked.bind(ids).fetch_all(&pool).await?;
+            parked.iter().map(|order| database::id("parks", order)).collect()
+        };
+        Ok(self.read(parked).await?)
     }
 
     async fn letters(
@@ -71,28 +83,23 @@ impl DeadLetters for SqliteStore {
         after: Option<LetterKey>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
-        let mut list = QueryBuilder::<Sqlite>::new("SELECT * FROM dead_letters WHERE true");
-        if let Some(consumer) = filter.consumer {
-            list.push(" AND consumer = ").push_bind(consumer.name());
+        let mut letters = Vec::new();
+        if filter.consumer.is_none_or(|consumer| consumer == Consumer::Projector) {
+            let listed = move |pool: SqlitePool| async move {
+                list(&pool, OF_PROJECTOR, filter, after, limit).await
+            };
+            letters = self.read(listed).await?;
         }
-        if !filter.statuses.is_empty() {
-            let statuses = filter.statuses.iter().map(|status| status.name());
-            let statuses = serde_json::Value::from_iter(statuses);
-            list.push(" AND status IN (SELECT value FROM json_each(");
-            list.push_bind(statuses.to_string()).push("))");
+        if filter.consumer != Some(Consumer::Projector) && self.live.is_some() {
+            let of_others = list(&self.database.readers, OF_OTHERS, filter, after, limit).await?;
+            letters.extend(of_others);
+            letters.sort_by_key(|letter| {
+                let position = letter.record.position;
+                (letter.consumer.name(), position.partition, position.offset)
+            });
+            letters.truncate(limit);
         }
-        if let Some(order) = filter.order {
-            list.push(" AND parks = ").push_bind(order.to_string());
-        }
-        if let Some(LetterKey { consumer, position }) = after {
-            list.push(r#" AND (consumer, partition, "offset") > ("#).push_bind(consumer.name());
-            list.push(", ").push_bind(i64::from(position.partition.0));
-            list.push(", ").push_bind(position.offset.0).push(")");
-        }
-        list.push(r#" ORDER BY consumer, partition, "offset" LIMIT "#);
-        list.push_bind(database::limit(limit));
-        let rows = list.build().fetch_all(&self.database.readers).await.map_err(Error::from)?;
-        Ok(rows.iter().map(letter).collect::<Result<_, Error>>()?)
+        Ok(letters)
     }
 
     async fn decide(
@@ -100,15 +107,17 @@ impl DeadLetters for SqliteStore {
         key: LetterKey,
         wanted: LetterStatus,
     ) -> Result<Option<LetterStatus>, StoreError> {
+        let mut transaction = self.begin_for(key.consumer).await?;
         let decided = at(
             r#"UPDATE dead_letters SET status = CASE status WHEN 'discarded' THEN status ELSE $5 END
                WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" = $4 RETURNING status"#,
             key,
         )
         .bind(wanted.name())
-        .fetch_optional(&self.database.writer)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(Error::from)?;
+        transaction.commit().await.map_err(Error::from)?;
         let status = |row: SqliteRow| {
             database::named("status", row.try_get("status")?, LetterStatus::from_name)
         };
@@ -121,17 +130,16 @@ impl DeadLetters for SqliteStore {
         reason: DeadLetterReason,
         detail: &str,
     ) -> Result<(), StoreError> {
+        let mut transaction = self.begin_for(key.consumer).await?;
         let reopened = at(
             r#"UPDATE dead_letters SET status = 'open', reason = $5, detail = $6
                WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" = $4 AND status = 'retry'"#,
             key,
         )
         .bind(reason.name())
-        .bind(detail)
-        .execute(&self.database.writer)
-        .await;
-        reopened.map_err(Error::from)?;
-        Ok(())
+        .bind(detail);
+        reopened.execute(&mut *transaction).await.map_err(Error::from)?;
+        Ok(transaction.commit().await.map_err(Error::from)?)
     }
 
     async fn settled(&self, key: LetterKey) -> Result<(), StoreError> {
@@ -145,24 +153,93 @@ impl DeadLetters for SqliteStore {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let count = sqlx::query_scalar("SELECT count(*) FROM dead_letters");
-        let count: i64 = count.fetch_one(&self.database.readers).await.map_err(Error::from)?;
-        Ok(database::unsigned(count)?)
+        Ok(self.counted("true").await?.iter().map(|(_, count)| count).sum())
     }
 
     async fn unsettled(&self) -> Result<Vec<(Consumer, u64)>, StoreError> {
-        let counts: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT consumer, count(*) FROM dead_letters WHERE status <> 'discarded' GROUP BY consumer",
-        )
-        .fetch_all(&self.database.readers)
-        .await
-        .map_err(Error::from)?;
-        let count = |(consumer, count): (String, i64)| {
-            let consumer = database::named("consumer", &consumer, Consumer::from_name)?;
-            Ok((consumer, database::unsigned(count)?))
-        };
-        Ok(counts.into_iter().map(count).collect::<Result<_, Error>>()?)
+        Ok(self.counted("status <> 'discarded'").await?)
     }
+}
+
+impl SqliteStore {
+    /// A transaction where a consumer's letters are.
+    async fn begin_for(&self, consumer: Consumer) -> Result<Transaction<'static, Sqlite>, Error> {
+        match consumer {
+            Consumer::Projector => self.begin().await,
+            Consumer::Search | Consumer::Mailer | Consumer::Fulfilment => {
+                self.database.begin().await
+            }
+        }
+    }
+
+    /// How many letters each consumer has of those that meet a condition.
+    async fn counted(&self, condition: &'static str) -> Result<Vec<(Consumer, u64)>, Error> {
+        let of_projector =
+            move |pool: SqlitePool| async move { counts(&pool, OF_PROJECTOR, condition).await };
+        let mut all = self.read(of_projector).await?;
+        if self.live.is_some() {
+            all.extend(counts(&self.database.readers, OF_OTHERS, condition).await?);
+        }
+        Ok(all)
+    }
+}
+
+async fn keep(
+    mut transaction: Transaction<'static, Sqlite>,
+    letters: Vec<&DeadLetter>,
+) -> Result<(), Error> {
+    store(&mut transaction, letters).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// How many letters there are by consumer, of those of the projector or of others.
+async fn counts(
+    pool: &SqlitePool,
+    of: &'static str,
+    condition: &'static str,
+) -> Result<Vec<(Consumer, u64)>, Error> {
+    let counts: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT consumer, count(*) FROM dead_letters WHERE {of} AND {condition} GROUP BY consumer"
+    )))
+    .fetch_all(pool)
+    .await?;
+    let count = |(consumer, count): (String, i64)| {
+        let consumer = database::named("consumer", &consumer, Consumer::from_name)?;
+        Ok((consumer, database::unsigned(count)?))
+    };
+    counts.into_iter().map(count).collect()
+}
+
+/// A page of the letters of the projector, or of others.
+async fn list(
+    pool: &SqlitePool,
+    of: &'static str,
+    filter: &LetterFilter,
+    after: Option<LetterKey>,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, Error> {
+    let mut list = QueryBuilder::<Sqlite>::new("SELECT * FROM dead_letters WHERE ");
+    list.push(of);
+    if let Some(consumer) = filter.consumer {
+        list.push(" AND consumer = ").push_bind(consumer.name());
+    }
+    if !filter.statuses.is_empty() {
+        let statuses = filter.statuses.iter().map(|status| status.name());
+        let statuses = serde_json::Value::from_iter(statuses);
+        list.push(" AND status IN (SELECT value FROM json_each(");
+        list.push_bind(statuses.to_string()).push("))");
+    }
+    if let Some(order) = filter.order {
+        list.push(" AND parks = ").push_bind(order.to_string());
+    }
+    if let Some(LetterKey { consumer, position }) = after {
+        list.push(r#" AND (consumer, partition, "offset") > ("#).push_bind(consumer.name());
+        list.push(", ").push_bind(i64::from(position.partition.0));
+        list.push(", ").push_bind(position.offset.0).push(")");
+    }
+    list.push(r#" ORDER BY consumer, partition, "offset" LIMIT "#);
+    list.push_bind(database::limit(limit));
+    list.build().fetch_all(pool).await?.iter().map(letter).collect()
 }
 
 /// A statement on one letter: the parameters `$1` to `$4` say which.
@@ -218,9 +295,9 @@ pub(super) async fn decided(
 }
 
 /// One after the other: they are few.
-pub(super) async fn store(
+pub(super) async fn store<'a>(
     connection: &mut SqliteConnection,
-    letters: &[DeadLetter],
+    letters: impl IntoIterator<Item = &'a DeadLetter>,
 ) -> Result<(), Error> {
     for DeadLetter { consumer, record, reason, detail, at, parks, status } in letters {
         sqlx::query(

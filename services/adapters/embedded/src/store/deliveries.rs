@@ -15,7 +15,7 @@ use crate::database::{self, Error};
 #[async_trait]
 impl DeliveryStore for SqliteStore {
     async fn add(&self, deliveries: &[NewDelivery]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         add(&mut transaction, deliveries).await?;
         Ok(transaction.commit().await.map_err(Error::from)?)
     }
@@ -26,7 +26,7 @@ impl DeliveryStore for SqliteStore {
         lease: Duration,
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let claimed = claim(&mut transaction, now, lease, limit).await?;
         transaction.commit().await.map_err(Error::from)?;
         Ok(claimed)
@@ -37,7 +37,7 @@ impl DeliveryStore for SqliteStore {
         now: DateTime<Utc>,
         results: &[(DeliveryKey, DeliveryResult)],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         for (key, result) in results {
             finish(&mut transaction, now, key, result).await?;
         }

@@ -1,24 +1,24 @@
-//! [`Generations`] in files: the live one is the store's own, generation `N` beside it is a file `…-gN.db` with the same
-//! tables. To make one live its rows replace the live ones, in one transaction; a copy of the live file is kept.
+//! [`Generations`] in files: each is one by itself, with the same tables. The first is the store's own file, and number `N`
+//! of those beside it is `…-gN.db`. To make one live a row is changed; no order is touched.
 
-use std::{
-    ffi::OsString,
-    fs::{self, File, TryLockError},
-    io,
-    path::{Path, PathBuf},
-};
+mod cut;
+mod files;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, TryLockError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use events::FOLD_VERSION;
 use ports::{
     Commit, CommitError, Cut, Generation, GenerationStore, Generations, Lease, NewGeneration,
-    Offset, OrderStore as _, Partition, Position, Progress, Stage, StoreError, Wanted,
+    Offset, OrderStore as _, Partition, Position, Stage, StoreError, Wanted,
 };
-use sqlx::{Row as _, Sqlite, pool::PoolConnection, sqlite::SqliteRow};
+use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{SqliteStore, progress};
-use crate::database::{self, Error};
+use self::cut::SqliteCut;
+use super::{MIGRATIONS, SqliteStore};
+use crate::database::{self, Database, Error};
 
 #[async_trait]
 impl Generations for SqliteStore {
@@ -39,31 +39,33 @@ impl Generations for SqliteStore {
     }
 
     async fn create(&self, new: NewGeneration) -> Result<u32, StoreError> {
+        self.tidy().await?;
+        let mut transaction = self.database.begin().await?;
+        let file: u32 =
+            sqlx::query_scalar("UPDATE generation_files SET newest = newest + 1 RETURNING newest")
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(Error::from)?;
         let number: u32 = sqlx::query_scalar(
-            "INSERT INTO generations (number, stage, fold_version, kept, created_at)
-             SELECT max(number) + 1, 'loading', $1, $2, $3 FROM generations RETURNING number",
+            "INSERT INTO generations (number, stage, fold_version, kept, created_at, file)
+             SELECT max(number) + 1, 'loading', $1, $2, $3, $4 FROM generations RETURNING number",
         )
         .bind(FOLD_VERSION)
         .bind(new.kept)
         .bind(database::micros(new.created_at))
-        .fetch_one(&self.database.writer)
+        .bind(file)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(Error::from)?;
-        remove(&self.beside(number))?;
-        let store = Self::open(&self.beside(number)).await.map_err(unavailable)?;
-        store.bind_partitions(new.partitions).await?;
+        transaction.commit().await.map_err(Error::from)?;
+        let path = self.path_of(Some(file));
+        let database = Database::open(&path, MIGRATIONS).await.map_err(Error::from)?;
+        Self { database, path, live: None }.bind_partitions(new.partitions).await?;
         Ok(number)
     }
 
     async fn open(&self, number: u32) -> Result<Box<dyn GenerationStore>, StoreError> {
-        let path = self.beside(number);
-        if !path.is_file() {
-            return Err(StoreError::Corrupt(format!(
-                "generation {number} has no file {}",
-                path.display()
-            )));
-        }
-        let store = Self::open(&path).await.map_err(unavailable)?;
+        let store = self.beside(number).await?;
         let bound = store.progress(&[]).await?.len();
         store.bind_partitions(u32::try_from(bound).unwrap_or(u32::MAX)).await?;
         Ok(Box::new(store))
@@ -94,14 +96,10 @@ impl Generations for SqliteStore {
     }
 
     async fn begin_cut(&self, number: u32) -> Result<Box<dyn Cut>, StoreError> {
-        self.keep_live().await?;
-        let mut connection = self.database.writer.acquire().await.map_err(Error::from)?;
-        // With it goes the transaction, even if this is dropped half-way.
-        connection.close_on_drop();
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await.map_err(Error::from)?;
-        // No one writes by now: what readers see is what is there.
-        let live = progress::load(&self.database.readers, &[]).await?;
-        Ok(Box::new(SqliteCut { connection, live, number, path: self.beside(number) }))
+        // Before anyone waits: opened, and its write-ahead log is in the file.
+        let new = self.beside(number).await?;
+        new.checkpoint().await?;
+        Ok(Box::new(SqliteCut::begin(self.clone(), new, number).await?))
     }
 
     async fn search_followed(&self, number: u32) -> Result<(), StoreError> {
@@ -112,12 +110,14 @@ impl Generations for SqliteStore {
     }
 
     async fn remove(&self, number: u32) -> Result<(), StoreError> {
-        let row = "DELETE FROM generations WHERE number = $1 AND stage <> 'live'";
-        let row = sqlx::query(row).bind(number).execute(&self.database.writer).await;
-        if row.map_err(Error::from)?.rows_affected() == 1 {
-            remove(&self.beside(number))?;
+        let row = "DELETE FROM generations WHERE number = $1 AND stage <> 'live' RETURNING file";
+        let row = sqlx::query_scalar(row).bind(number).fetch_optional(&self.database.writer).await;
+        let row: Option<Option<u32>> = row.map_err(Error::from)?;
+        match row {
+            None => Ok(()),
+            Some(Some(file)) => files::remove(&self.path_of(Some(file))),
+            Some(None) => Ok(self.empty_own().await?),
         }
-        Ok(())
     }
 }
 
@@ -134,124 +134,28 @@ impl GenerationStore for SqliteStore {
     }
 
     async fn finish_loading(&self) -> Result<(), StoreError> {
-        let analyze = sqlx::raw_sql("ANALYZE").execute(&self.database.writer).await;
-        analyze.map_err(Error::from)?;
-        Ok(())
+        // The rows are not counted (ANALYZE): such counts age once it is live.
+        Ok(self.checkpoint().await?)
     }
 }
 
 impl SqliteStore {
-    /// The file of a generation beside the live one.
-    fn beside(&self, number: u32) -> PathBuf {
-        let mut name = self.path.file_stem().map_or_else(OsString::new, OsString::from);
-        name.push(format!("-g{number}.db"));
-        self.path.with_file_name(name)
+    /// A generation by itself.
+    async fn beside(&self, number: u32) -> Result<Self, Error> {
+        let file = sqlx::query_scalar("SELECT file FROM generations WHERE number = $1");
+        let file = file.bind(number).fetch_optional(&self.database.readers).await?;
+        let none = || Error::Corrupt(format!("there is no generation {number}"));
+        let file: Option<u32> = file.ok_or_else(none)?;
+        let database = self.database_in(file).await?;
+        Ok(Self { database, path: self.path_of(file), live: None })
     }
 
-    /// Copies the live generation to where it will be looked for once it is retired: as it is now, a moment before.
-    async fn keep_live(&self) -> Result<(), StoreError> {
-        let live = "SELECT number FROM generations WHERE stage = 'live'";
-        let live = sqlx::query_scalar(live).fetch_one(&self.database.readers).await;
-        let kept = self.beside(live.map_err(Error::from)?);
-        let copy = kept.with_extension("copy");
-        remove(&copy)?;
-        sqlx::query("VACUUM INTO $1")
-            .bind(text(&copy)?)
-            .execute(&self.database.writer)
-            .await
-            .map_err(Error::from)?;
-        remove(&kept)?;
-        fs::rename(&copy, &kept).map_err(unavailable)
-    }
-}
-
-/// An open transaction that holds every writer of the live file.
-struct SqliteCut {
-    connection: PoolConnection<Sqlite>,
-    live: Vec<Progress>,
-    number: u32,
-    path: PathBuf,
-}
-
-impl SqliteCut {
-    async fn replace(&mut self, at: DateTime<Utc>, search_pending: bool) -> Result<(), StoreError> {
-        let Self { connection, number, path, live: _ } = self;
-        let path = text(path)?;
-        let replaced = async {
-            sqlx::query("ATTACH $1 AS new").bind(path).execute(&mut **connection).await?;
-            let below: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM main.progress AS live FULL JOIN new.progress AS new USING (partition)
-                 WHERE (live.next_offset <= new.next_offset) IS NOT TRUE",
-            )
-            .fetch_one(&mut **connection)
-            .await?;
-            if below > 0 {
-                let below = format!("{below} partitions stand below the live ones");
-                return Err(Error::Corrupt(below));
-            }
-            // What was decided of a dead letter while the new one was built is decided there too, once it is live.
-            sqlx::raw_sql(
-                "CREATE TEMP TABLE announced AS SELECT partition, announced_offset, epoch FROM main.progress;
-                 DELETE FROM main.audits;
-                 DELETE FROM main.progress;
-                 INSERT INTO main.progress SELECT * FROM new.progress;
-                 DELETE FROM main.checkpoints;
-                 INSERT INTO main.checkpoints SELECT * FROM new.checkpoints;
-                 UPDATE main.progress
-                     SET announced_offset = announced.announced_offset, epoch = max(announced.epoch, progress.epoch) + 1
-                     FROM announced WHERE announced.partition = progress.partition;
-                 DROP TABLE announced;
-                 DELETE FROM main.order_history;
-                 INSERT INTO main.order_history SELECT * FROM new.order_history;
-                 DELETE FROM main.orders;
-                 INSERT INTO main.orders SELECT * FROM new.orders;
-                 UPDATE new.dead_letters
-                     SET status = CASE live.status WHEN 'discarded' THEN 'discard' ELSE live.status END
-                     FROM main.dead_letters AS live
-                     WHERE new.dead_letters.status = 'open' AND live.status <> 'open'
-                       AND live.consumer = new.dead_letters.consumer AND live.topic = new.dead_letters.topic
-                       AND live.partition = new.dead_letters.partition
-                       AND live.\"offset\" = new.dead_letters.\"offset\";
-                 DELETE FROM main.dead_letters WHERE consumer = 'projector';
-                 INSERT INTO main.dead_letters SELECT * FROM new.dead_letters WHERE consumer = 'projector';
-                 UPDATE main.generations SET stage = 'retired' WHERE stage = 'live';",
-            )
-            .execute(&mut **connection)
-            .await?;
-            sqlx::query(
-                "UPDATE main.generations SET
-                     stage = 'live', kept = 0, live_at = $2, search_pending = $3,
-                     live_offsets = (SELECT json_group_array(next_offset ORDER BY partition) FROM main.progress)
-                 WHERE number = $1",
-            )
-            .bind(*number)
-            .bind(database::micros(at))
-            .bind(search_pending)
-            .execute(&mut **connection)
-            .await?;
-            sqlx::raw_sql("COMMIT").execute(&mut **connection).await?;
-            Ok(())
-        };
-        Ok(replaced.await?)
-    }
-}
-
-#[async_trait]
-impl Cut for SqliteCut {
-    fn live(&self) -> &[Progress] {
-        &self.live
-    }
-
-    async fn finish(
-        mut self: Box<Self>,
-        at: DateTime<Utc>,
-        search_pending: bool,
-    ) -> Result<(), StoreError> {
-        self.replace(at, search_pending).await?;
-        let path = self.path.clone();
-        drop(self);
-        // Its rows are the live ones now.
-        remove(&path)
+    /// Writes what is in the write-ahead log to the file: readers would have to look there first, and one of the next commits
+    /// would have to do it.
+    async fn checkpoint(&self) -> Result<(), Error> {
+        let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)");
+        checkpoint.execute(&self.database.writer).await?;
+        Ok(())
     }
 }
 
@@ -279,26 +183,6 @@ fn generation(row: &SqliteRow) -> Result<Generation, Error> {
         wanted: database::named("wanted", &wanted, Wanted::from_name)?,
         report: row.try_get("report")?,
     })
-}
-
-/// Removes a database and the files that belong to it, if there are any.
-fn remove(path: &Path) -> Result<(), StoreError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = OsString::from(path);
-        file.push(suffix);
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unavailable(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn text(path: &Path) -> Result<&str, StoreError> {
-    let odd = || StoreError::Corrupt(format!("SQLite can't be told of {}", path.display()));
-    path.to_str().ok_or_else(odd)
 }
 
 fn unavailable(error: impl std::fmt::Display) -> StoreError {

@@ -12,23 +12,27 @@ use crate::database::Error;
 
 #[async_trait]
 impl OrderStore for SqliteStore {
-    /// Opening did it.
+    /// Opening did it, but for a live generation in a file of its own.
     async fn prepare(&self) -> Result<(), StoreError> {
-        Ok(())
+        Ok(self.follow().await?)
     }
 
     async fn bind_partitions(&self, partitions: u32) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        progress::bind(&mut transaction, partitions).await?;
-        Ok(transaction.commit().await.map_err(Error::from)?)
+        let is_new = progress::bind(&mut transaction, partitions).await?;
+        transaction.commit().await.map_err(Error::from)?;
+        if is_new && self.live.is_some() {
+            progress::say_fold(&self.database.writer).await?;
+        }
+        Ok(())
     }
 
     async fn progress(&self, partitions: &[Partition]) -> Result<Vec<Progress>, StoreError> {
-        Ok(progress::load(&self.database.readers, partitions).await?)
+        Ok(self.read(move |pool| async move { progress::load(&pool, partitions).await }).await?)
     }
 
     async fn load(&self, orders: &[OrderId]) -> Result<Vec<StoredSnapshot>, StoreError> {
-        Ok(snapshots::load(&self.database.readers, orders).await?)
+        Ok(self.read(move |pool| async move { snapshots::load(&pool, orders).await }).await?)
     }
 
     /// One transaction (promise 4); the partitions come first, so that a fenced projector touches no order.
@@ -59,14 +63,19 @@ impl OrderStore for SqliteStore {
         after: Offset,
         limit: usize,
     ) -> Result<Vec<Checkpoint>, StoreError> {
-        Ok(progress::checkpoints(&self.database.readers, partition, after, limit).await?)
+        Ok(
+            self.read(move |pool| async move {
+                progress::checkpoints(&pool, partition, after, limit).await
+            })
+            .await?,
+        )
     }
 
     async fn look_up(
         &self,
         questions: &[(OrderId, EventId)],
     ) -> Result<Vec<Option<LookedUp>>, StoreError> {
-        Ok(look_up::look_up(&self.database.readers, questions).await?)
+        Ok(self.read(move |pool| async move { look_up::look_up(&pool, questions).await }).await?)
     }
 
     async fn history_page(
@@ -75,7 +84,9 @@ impl OrderStore for SqliteStore {
         after: Option<Offset>,
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
-        Ok(history::page(&self.database.readers, order, after, limit).await?)
+        Ok(self
+            .read(move |pool| async move { history::page(&pool, order, after, limit).await })
+            .await?)
     }
 
     async fn rows(
@@ -85,7 +96,12 @@ impl OrderStore for SqliteStore {
         until: Offset,
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
-        Ok(history::rows(&self.database.readers, partition, from..until, limit).await?)
+        Ok(
+            self.read(move |pool| async move {
+                history::rows(&pool, partition, from..until, limit).await
+            })
+            .await?,
+        )
     }
 
     async fn list(
@@ -94,7 +110,9 @@ impl OrderStore for SqliteStore {
         after: Option<ListKey>,
         limit: usize,
     ) -> Result<Vec<StoredSnapshot>, StoreError> {
-        Ok(snapshots::list(&self.database.readers, filter, after, limit).await?)
+        Ok(self
+            .read(move |pool| async move { snapshots::list(&pool, filter, after, limit).await })
+            .await?)
     }
 
     async fn touched_since(
@@ -103,7 +121,12 @@ impl OrderStore for SqliteStore {
         from: Offset,
         limit: usize,
     ) -> Result<Vec<(OrderId, Offset)>, StoreError> {
-        Ok(history::touched_since(&self.database.readers, partition, from, limit).await?)
+        Ok(
+            self.read(move |pool| async move {
+                history::touched_since(&pool, partition, from, limit).await
+            })
+            .await?,
+        )
     }
 
     async fn scan(
@@ -111,11 +134,11 @@ impl OrderStore for SqliteStore {
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<StoredSnapshot>, StoreError> {
-        Ok(snapshots::scan(&self.database.readers, after, limit).await?)
+        Ok(self.read(move |pool| async move { snapshots::scan(&pool, after, limit).await }).await?)
     }
 
     async fn count_by_state(&self) -> Result<Vec<(State, u64)>, StoreError> {
-        Ok(snapshots::count_by_state(&self.database.readers).await?)
+        Ok(self.read(move |pool| async move { snapshots::count_by_state(&pool).await }).await?)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -8,7 +8,11 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::database::{self, Error};
 
-pub(super) async fn bind(connection: &mut SqliteConnection, partitions: u32) -> Result<(), Error> {
+/// Whether nothing is folded yet.
+pub(super) async fn bind(
+    connection: &mut SqliteConnection,
+    partitions: u32,
+) -> Result<bool, Error> {
     sqlx::query(
         "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < $1)
          INSERT INTO progress (partition, fold_version) SELECT n, $2 FROM n WHERE NOT EXISTS (SELECT 1 FROM progress)",
@@ -17,22 +21,27 @@ pub(super) async fn bind(connection: &mut SqliteConnection, partitions: u32) -> 
     .bind(FOLD_VERSION)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "UPDATE generations SET fold_version = $1
-         WHERE stage = 'live' AND NOT EXISTS (SELECT 1 FROM progress WHERE next_offset > 0 OR fold_version <> $1)",
-    )
-    .bind(FOLD_VERSION)
-    .execute(&mut *connection)
-    .await?;
-    let folds: Vec<u32> =
-        sqlx::query_scalar("SELECT fold_version FROM progress").fetch_all(connection).await?;
-    let bound = folds.len();
-    if u32::try_from(bound) == Ok(partitions) {
-        return folds.into_iter().try_for_each(check_fold);
+    let bound: Vec<(u32, i64)> = sqlx::query_as("SELECT fold_version, next_offset FROM progress")
+        .fetch_all(connection)
+        .await?;
+    if u32::try_from(bound.len()) == Ok(partitions) {
+        bound.iter().try_for_each(|(fold, _)| check_fold(*fold))?;
+        return Ok(bound.iter().all(|(_, next)| *next == 0));
     }
+    let bound = bound.len();
     Err(Error::Corrupt(format!(
         "it was made for {bound} partitions of the log, which now has {partitions}: orders would move between them"
     )))
+}
+
+/// Writes down that this fold makes the first generation, which was there before anyone folded.
+pub(super) async fn say_fold(pool: &SqlitePool) -> Result<(), Error> {
+    let said = sqlx::query(
+        "UPDATE generations SET fold_version = $1
+         WHERE stage = 'live' AND live_at IS NULL AND fold_version <> $1",
+    );
+    said.bind(FOLD_VERSION).execute(pool).await?;
+    Ok(())
 }
 
 /// Only what this fold made may be folded further.

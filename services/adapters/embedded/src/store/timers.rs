@@ -14,7 +14,7 @@ use crate::database::{self, Error};
 #[async_trait]
 impl TimerStore for SqliteStore {
     async fn replace(&self, orders: &[(OrderId, Version, Vec<Timer>)]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         for (order, version, timers) in orders {
             replace(&mut transaction, *order, *version, timers).await?;
         }
@@ -27,14 +27,14 @@ impl TimerStore for SqliteStore {
         lease: Duration,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let claimed = claim(&mut transaction, now, lease, limit).await?;
         transaction.commit().await.map_err(Error::from)?;
         Ok(claimed)
     }
 
     async fn fired(&self, timers: &[Timer]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         for Timer { key, version, .. } in timers {
             sqlx::query("DELETE FROM timers WHERE order_id = $1 AND kind = $2 AND version = $3")
                 .bind(key.order_id.to_string())

@@ -47,7 +47,7 @@ impl PostgresCut {
         let Self { connection, number, live_schema, new_schema, retired_schema, live: _ } = self;
         let below: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT count(*) FROM {live_schema}.progress AS live FULL JOIN {new_schema}.progress AS new USING (partition)
-             WHERE (live.next_offset <= new.next_offset) IS NOT TRUE"
+             WHERE (coalesce(live.next_offset, 0) <= new.next_offset) IS NOT TRUE"
         )))
         .fetch_one(&mut **connection)
         .await?;
