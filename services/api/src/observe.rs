@@ -1,11 +1,11 @@
 //! What the api tells of calls: how many by method and code, how long they took, how many are under way, and spans of those
-//! whose trace is followed.
+//! whose trace is followed; and how long each order of a stream took.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-use metrics::Gauge;
-use ports::Traceparent;
-use proto::v1::order_ledger_server::SERVICE_NAME as LEDGER;
+use metrics::{Gauge, Histogram};
+use ports::{LOAD_TEST_TYPE, Measured, Measures, ReadOrder, StreamedOrders, Traceparent};
+use proto::v1::{self, order_ledger_server::SERVICE_NAME as LEDGER};
 use tonic::Code;
 use trace::{Answer, Span};
 
@@ -70,6 +70,72 @@ impl Drop for Observed {
             span.answered(Answer { code, is_error: is_error(status) });
         }
     }
+}
+
+/// Watches the orders of one stream, each from its reading to its result. Those that have none when it is dropped failed: their
+/// caller gave up.
+pub(crate) struct ObservedOrders {
+    measured: StreamedOrders,
+    succeeded: Histogram,
+    failed: Histogram,
+    /// Those without a result, oldest first: as many as the stream has under way.
+    under_way: VecDeque<ReadOrder>,
+}
+
+impl ObservedOrders {
+    /// Starts the watch.
+    pub(crate) fn start(measures: &Measures) -> Self {
+        let took = |outcome: Measured| {
+            metrics::histogram!(
+                "order_ledger_streamed_order_duration_seconds", "outcome" => outcome.name()
+            )
+        };
+        Self {
+            measured: measures.streamed_orders(),
+            succeeded: took(Measured::Success),
+            failed: took(Measured::Failure),
+            under_way: VecDeque::new(),
+        }
+    }
+
+    /// An order is read.
+    pub(crate) fn read(&mut self, request: &v1::PlaceOrderRequest) {
+        self.under_way.push_back(self.measured.read(load_test_type(request)));
+    }
+
+    /// The oldest order has its result.
+    pub(crate) fn ends(&mut self, outcome: Measured) {
+        let Some(order) = self.under_way.pop_front() else { return };
+        let took = self.measured.ends(order, outcome);
+        let of_outcome = match outcome {
+            Measured::Success => &self.succeeded,
+            Measured::Failure => &self.failed,
+        };
+        of_outcome.record(took);
+    }
+
+    /// No one waits for the results of those that have none.
+    pub(crate) fn give_up(&mut self) {
+        while !self.under_way.is_empty() {
+            self.ends(Measured::Failure);
+        }
+    }
+
+    /// The stream has nothing to do at the moment.
+    pub(crate) fn rest(&mut self) {
+        self.measured.rests();
+    }
+}
+
+impl Drop for ObservedOrders {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// The load test that an order is of, as far as its request says.
+pub(crate) fn load_test_type(request: &v1::PlaceOrderRequest) -> Option<&str> {
+    request.details.as_ref()?.labels.get(LOAD_TEST_TYPE).map(String::as_str)
 }
 
 fn in_flight(method: &'static str) -> Gauge {

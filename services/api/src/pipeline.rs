@@ -15,7 +15,7 @@ use std::{
 
 use events::OrderId;
 use futures::Stream;
-use ports::{Ack, AppendError, Position, Traceparent};
+use ports::{Ack, AppendError, Measured, Position, Traceparent};
 use proto::v1::{self, place_orders_response::Result as Placed};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -28,7 +28,7 @@ use crate::{
     append::Trail,
     denial::{Denial, to_rpc_status},
     judge::Named,
-    observe::Observed,
+    observe::{Observed, ObservedOrders},
     place::{Placer, Placing, answer},
 };
 
@@ -47,6 +47,7 @@ pub(crate) struct Terms {
     pub(crate) deadline: Option<Instant>,
     pub(crate) stop: CancellationToken,
     pub(crate) observed: Observed,
+    pub(crate) observed_orders: ObservedOrders,
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -68,6 +69,8 @@ pub(crate) struct Pipeline<S> {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     deadline: Option<Pin<Box<Sleep>>>,
     observed: Observed,
+    /// Those that have a slot.
+    observed_orders: ObservedOrders,
     _place: OwnedSemaphorePermit,
 }
 
@@ -115,6 +118,7 @@ where
             stop: Box::pin(terms.stop.cancelled_owned()),
             deadline: terms.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
             observed: terms.observed,
+            observed_orders: terms.observed_orders,
             _place: terms.place,
         }
     }
@@ -127,6 +131,7 @@ where
                 return appended;
             }
             let Some(request) = ready!(self.poll_read(cx)) else { return appended };
+            self.observed_orders.read(&request);
             let slot = match self.placer.parse_streamed(&request) {
                 Ok(mut placing) => {
                     placing.trail = Trail::of_stream(self.traceparent);
@@ -234,6 +239,8 @@ where
             Some(Slot::Asked(..) | Slot::New(_)) => return Poll::Pending,
             None => return self.poll_end(),
         };
+        let is_placed = matches!(result, Placed::Placed(_));
+        self.observed_orders.ends(if is_placed { Measured::Success } else { Measured::Failure });
         self.slots.pop_front();
         self.appended = self.appended.saturating_sub(1);
         let index = self.index;
@@ -263,6 +270,7 @@ where
             self.deadline = None;
             // No one waits for the rest.
             self.slots.clear();
+            self.observed_orders.give_up();
             self.appended = 0;
             self.pause = None;
             self.reading = Reading::Over(Some(Denial::Late.into()));
@@ -290,8 +298,11 @@ where
             if let Poll::Ready(item) = this.poll_oldest(cx) {
                 return Poll::Ready(item);
             }
-            // Asked only when the stream would rest: both take a lock.
-            ready!(this.poll_interrupted(cx));
+            // Only when the stream would rest: each takes a lock.
+            if this.poll_interrupted(cx).is_pending() {
+                this.observed_orders.rest();
+                return Poll::Pending;
+            }
         }
     }
 }

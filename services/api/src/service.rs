@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use events::Currency;
-use ports::{LOAD_TEST_TYPE, Measures};
+use ports::Measures;
 use proto::v1::{self, order_ledger_server::OrderLedger};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::{
     denial::Denial,
     freshness::Snapshots,
     judge::Judge,
-    observe::Observed,
+    observe::{Observed, ObservedOrders, load_test_type},
     pipeline::{Pipeline, Terms},
     place::Placer,
     read::Reads,
@@ -100,11 +100,6 @@ impl LedgerService {
     }
 }
 
-/// The load test that an order is of, as far as its request says.
-fn load_test_type(request: &v1::PlaceOrderRequest) -> Option<&str> {
-    request.details.as_ref()?.labels.get(LOAD_TEST_TYPE).map(String::as_str)
-}
-
 #[tonic::async_trait]
 impl OrderLedger for LedgerService {
     async fn place_order(
@@ -141,6 +136,7 @@ impl OrderLedger for LedgerService {
             deadline: call::timeout(&metadata).map(|timeout| Instant::now() + timeout),
             stop: self.0.stop.clone(),
             observed,
+            observed_orders: ObservedOrders::start(&self.0.measures),
             place,
         };
         Ok(Response::new(Pipeline::new(orders, terms)))

@@ -6,11 +6,13 @@
 mod folded;
 mod indexed;
 mod limits;
+mod mailed;
 mod observed;
 mod placed;
 mod read;
 mod replayed;
 mod setup;
+mod sink;
 
 use std::{error::Error, io::Write as _, num::NonZeroU32, time::Duration};
 
@@ -39,6 +41,9 @@ struct Args {
     /// How many orders of five events each are folded, and replayed; a fifth of them is indexed
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
+    /// How many mails are sent, to each mail server
+    #[arg(long, default_value_t = 2_000)]
+    mails: usize,
     /// Records a second that the replay beside `PlaceOrder` keeps to
     #[arg(long, value_name = "RECORDS", default_value = "50000")]
     rate: NonZeroU32,
@@ -65,6 +70,8 @@ enum Measure {
     Observed,
     /// What became of them, from Kafka into Elasticsearch: documents and transitions
     Indexed,
+    /// Mails about state changes, from Kafka over Postgres to a mail server
+    Mailed,
     /// The same events again, from Kafka into another generation in Postgres
     Replayed,
     /// `PlaceOrder`, while the log is replayed
@@ -114,6 +121,9 @@ async fn main() -> Result<(), Failure> {
     }
     if wanted(Measure::Indexed) {
         rows.push(indexed::indexed(args.orders / 5).await?);
+    }
+    if wanted(Measure::Mailed) {
+        rows.extend(mailed::mailed(args.mails).await?);
     }
     if wanted(Measure::Replayed) {
         rows.extend(replayed::replayed(args.orders).await?);

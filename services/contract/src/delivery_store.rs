@@ -24,6 +24,7 @@ macro_rules! delivery_store {
                 what_is_sent_or_failed_never_comes_back,
                 what_is_to_be_retried_comes_back_when_due,
                 a_late_word_does_not_undo_sent,
+                of_two_words_the_final_one_counts,
                 next_due_is_the_soonest_that_no_one_claimed,
                 an_empty_store_has_nothing_to_do,
             ]
@@ -174,6 +175,23 @@ pub async fn a_late_word_does_not_undo_sent(store: &dyn DeliveryStore) {
     assert_eq!(claim(store, 10, 10).await, []);
     assert_eq!(store.counts().await.unwrap(), (0, 1, 0));
     assert_eq!(store.pending().await.unwrap(), 0);
+}
+
+/// A sender whose claim ran out may have claimed the mail once more before it speaks.
+pub async fn of_two_words_the_final_one_counts(store: &dyn DeliveryStore) {
+    store.add(&[delivery(1, 0), delivery(2, 0), delivery(3, 0)]).await.unwrap();
+    assert_eq!(claim(store, 0, 10).await.len(), 3);
+    let late = || DeliveryResult::Retry { due_at: at(5), error: "timed out".to_owned() };
+    let words = [
+        (key(2), late()),
+        (key(1), DeliveryResult::Sent),
+        (key(2), DeliveryResult::Sent),
+        (key(3), late()),
+        (key(1), late()),
+    ];
+    store.finish(at(1), &words).await.unwrap();
+    assert_eq!(store.counts().await.unwrap(), (1, 2, 0));
+    assert_eq!(claim(store, 6, 10).await, [claimed(3, 2)]);
 }
 
 /// Claimed ones are someone else's business.

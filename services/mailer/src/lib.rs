@@ -1,15 +1,19 @@
 //! The mailer: follows `orders.state-changed` and writes one mail to the customer for every state that an order newly
 //! comes into.
 //!
-//! Two loops. The intake turns state changes into delivery rows; a row that is there already stays as it is, so a
-//! replay of the same records sends nothing (promise 7). The sender claims rows that are due, renders and sends them,
-//! and writes down how it went. It never reads an order from a store: the row carries the whole change.
+//! The intake turns state changes into delivery rows; a row that is there already stays as it is, so a replay of the
+//! same records sends nothing (promise 7). Beside it three loops, with a bounded queue between each two: one claims rows
+//! that are due, one renders and sends them side by side, one notes how it went. None waits for a round of another to
+//! end, and none reads an order from a store: the row carries the whole change.
 //!
 //! Sending is at-least-once. A mail goes out twice only if the process dies, or can't reach its store for a whole
-//! lease, between the mail server's yes and the note of it; both copies have the same Message-ID.
+//! lease, between the mail server's yes and the note of it; both copies have the same Message-ID. That is the time of a
+//! commit, or of two: who ends while a note is under way joins the next.
 
+mod claim;
 mod intake;
 mod money;
+mod note;
 mod notice;
 mod render;
 mod send;
@@ -19,6 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use consumer::{Alarm, Retry, Source, Standing, both, follow};
 use ports::{Clock, Consumer, DeadLetters, DeliveryStore, EventLog, Mailer, Measures, Reporter};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use consumer::Error;
@@ -82,7 +87,11 @@ pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> R
     let stop = stop.child_token();
     let standing = Standing::new(health);
     let retry = |task| Retry::new(Consumer::Mailer, standing.task(task), stop.clone());
-    let (reading, sending) = (retry("reading"), retry("sending"));
+    let (reading, claiming) = (retry("reading"), retry("sending"));
+    let noting = standing.task("noting");
+    // There is nothing to note, and so nothing to wait for, until a mail was sent.
+    noting.up();
+    let noting = Retry::new(Consumer::Mailer, noting, stop.clone());
     let alarm = Alarm::new(Arc::clone(&clock), settings.look_again_after);
 
     let intake = intake::Intake {
@@ -90,16 +99,44 @@ pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> R
         clock: Arc::clone(&clock),
         alarm: alarm.clone(),
     };
+    let server_away = claim::ServerAway::default();
+    let claimer = claim::Claimer {
+        deliveries: Arc::clone(&deliveries),
+        mailer: Arc::clone(&mailer),
+        clock: Arc::clone(&clock),
+        alarm: alarm.clone(),
+        retry: claiming.clone(),
+        lease: settings.lease,
+        server_away: server_away.clone(),
+    };
     let sender = send::Sender {
-        deliveries,
         mailer,
         renderer: Renderer::new(),
         clock: Arc::clone(&clock),
-        alarm,
-        retry: sending,
+        retry: claiming,
         settings,
         measures,
+        server_away,
     };
+    let noter = note::Noter { deliveries, clock: Arc::clone(&clock), alarm, retry: noting };
     let source = Source { consumer: Consumer::Mailer, log, dead_letters, clock };
-    both(&stop, follow(&source, &intake, &reading), sender.run()).await
+    both(&stop, follow(&source, &intake, &reading), mail(&claimer, &sender, &noter)).await
+}
+
+/// Ends from the front: who claims ends the queue, and so who sends, and so who notes. If notes can't be written it ends from
+/// the back: no one sends what can't be noted, and no one claims what is not sent.
+async fn mail(
+    claimer: &claim::Claimer,
+    sender: &send::Sender,
+    noter: &note::Noter,
+) -> Result<(), Error> {
+    /// As many times what is under way may wait before it, and after it: so long a claim or a note may take while every sender
+    /// stays busy. What waits for longer than its claim lasts is not sent.
+    const ROUNDS: usize = 4;
+    let waiting_max = sender.settings.in_flight_max.max(1).saturating_mul(ROUNDS);
+    let (claims, queue) = mpsc::channel(waiting_max);
+    let (notes, to_note) = mpsc::channel(waiting_max);
+    let (claimed, (), noted) =
+        tokio::join!(claimer.run(claims), sender.run(queue, notes), noter.run(to_note));
+    claimed.and(noted)
 }

@@ -1,42 +1,32 @@
-//! Claims mails that are due, sends them side by side and writes down how each went.
+//! Sends claimed mails side by side.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use consumer::{Alarm, Error, Retry};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use consumer::Retry;
+use futures::{StreamExt as _, stream};
 use metrics::Counter;
-use ports::{
-    Clock, Delivery, DeliveryKey, DeliveryResult, DeliveryStore, MailError, Mailer, Measured,
-    Measures,
+use ports::{Clock, Delivery, DeliveryKey, DeliveryResult, MailError, Mailer, Measured, Measures};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
 };
-use tokio::time::{Instant, timeout};
 use trace::Span;
 use tracing::field::display;
 
-use crate::{Renderer, Settings};
+use crate::{
+    Renderer, Settings,
+    claim::{Claimed, ServerAway},
+    note::Note,
+};
 
 pub(crate) struct Sender {
-    pub(crate) deliveries: Arc<dyn DeliveryStore>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) renderer: Renderer,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) alarm: Alarm,
     pub(crate) retry: Retry,
     pub(crate) settings: Settings,
     pub(crate) measures: Measures,
-}
-
-/// How the mail server is found.
-#[derive(PartialEq, Eq)]
-enum Server {
-    There,
-    Away,
+    pub(crate) server_away: ServerAway,
 }
 
 /// How trying to send one mail ended.
@@ -49,81 +39,47 @@ enum Attempt {
 }
 
 impl Sender {
-    /// Sends until the process stops.
-    pub(crate) async fn run(&self) -> Result<(), Error> {
+    /// Sends what is claimed until no more is. A mail that takes long holds back no other: as soon as one ends, the next begins.
+    pub(crate) async fn run(&self, queue: mpsc::Receiver<Claimed>, notes: mpsc::Sender<Note>) {
         // There from the start: a counter that begins with its first failure has not risen when an alert looks.
         for outcome in ["sent", "put_off", "failed"] {
             mails(outcome).increment(0);
         }
-        self.reach_server().await?;
-        while !self.retry.is_stopping() {
-            let Some(claimed) = self.claim().await? else { break };
-            if claimed.is_empty() {
-                self.rest().await?;
-                continue;
-            }
-            if self.send_all(claimed).await? == Server::Away {
-                self.reach_server().await?;
-            }
+        let claimed = stream::unfold(queue, async |mut queue| Some((queue.recv().await?, queue)));
+        let in_flight_max = self.settings.in_flight_max.max(1);
+        claimed
+            // No one notes any more: the role ends.
+            .take_until(notes.closed())
+            .for_each_concurrent(in_flight_max, |claimed| self.handle(claimed, &notes))
+            .await;
+    }
+
+    /// One mail from claim to note. If the server turned out to be away or the process stops, it is put back.
+    async fn handle(&self, claimed: Claimed, notes: &mpsc::Sender<Note>) {
+        let lease = self.settings.lease;
+        if claimed.is_over(self.clock.now(), lease) {
+            // Nor is it put back: it may be another's by now. If it is not, the next claim has it.
+            let order_id = claimed.delivery.key.order_id;
+            tracing::warn!(%order_id, ?lease, "a mail was not sent before its claim ran out");
+            return;
         }
-        Ok(())
-    }
-
-    async fn reach_server(&self) -> Result<(), Error> {
-        self.retry.until_ok("reach the mail server", || self.mailer.ping()).await?;
-        Ok(())
-    }
-
-    /// Two rounds' worth: enough to keep every sender busy, and sent before the claim runs out even if each takes its time.
-    async fn claim(&self) -> Result<Option<Vec<Delivery>>, Error> {
-        let (lease, limit) = (self.settings.lease, self.in_flight_max().saturating_mul(2));
-        let claim = || self.deliveries.claim(self.clock.now(), lease, limit);
-        self.retry.until_ok("claim mails", claim).await
-    }
-
-    async fn rest(&self) -> Result<(), Error> {
-        let next_due = || self.deliveries.next_due();
-        let next_due = self.retry.until_ok("look for due mails", next_due).await?.flatten();
-        tokio::select! {
-            () = self.retry.stopped() => {}
-            () = self.alarm.wait(next_due) => {}
-        }
-        Ok(())
-    }
-
-    /// Sends these; once the server turns out to be away or the process stops, the rest is put back.
-    async fn send_all(&self, claimed: Vec<Delivery>) -> Result<Server, Error> {
-        let away = AtomicBool::new(false);
-        stream::iter(claimed)
-            .map(|delivery| self.handle(delivery, &away))
-            .buffer_unordered(self.in_flight_max())
-            .try_collect::<()>()
-            .await?;
-        Ok(if away.into_inner() { Server::Away } else { Server::There })
-    }
-
-    /// One mail from claim to note. The note follows at once, each on its own: the time between the two is the time in
-    /// which a crash makes a duplicate.
-    async fn handle(&self, delivery: Delivery, away: &AtomicBool) -> Result<(), Error> {
+        let delivery = claimed.delivery;
         let result = if self.retry.is_stopping() {
             self.put_back("the process stopped before it was sent".to_owned())
-        } else if away.load(Ordering::Relaxed) {
+        } else if self.server_away.get() {
             self.put_back("the mail server went away before it was sent".to_owned())
         } else {
             match self.attempt(&delivery).await {
                 // No fault of this mail's: it does not wait longer than the server does.
                 Attempt::PutOff(error) if !self.is_there().await => {
-                    away.store(true, Ordering::Relaxed);
+                    self.server_away.set(true);
                     self.put_back(error)
                 }
                 attempt => self.conclude(&delivery, attempt),
             }
         };
-        let results = [(delivery.key, result)];
-        let note = || self.deliveries.finish(self.clock.now(), &results);
-        // If the store is gone to the last, the claim runs out and the mail goes out again, with the same Message-ID.
-        self.retry.until_ok("note how a mail went", note).await?;
-        Ok(())
+        // If no one notes any more, the claim runs out.
+        _ = notes.send((delivery.key, result)).await;
     }
 
     fn put_back(&self, error: String) -> DeliveryResult {
@@ -212,10 +168,6 @@ impl Sender {
             DeliveryResult::Retry { .. } => {}
         }
         result
-    }
-
-    fn in_flight_max(&self) -> usize {
-        self.settings.in_flight_max.max(1)
     }
 }
 

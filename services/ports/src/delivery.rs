@@ -80,7 +80,8 @@ pub trait DeliveryStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Says how claimed deliveries went, at `now`.
+    /// Says how claimed deliveries went, at `now`: all of it or nothing is kept. What is sent or failed stays so, whatever is
+    /// said of it later or beside it.
     async fn finish(
         &self,
         now: DateTime<Utc>,

@@ -43,8 +43,8 @@ pub use log::{
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use measures::{
-    LOAD_TEST_TYPE, Measured, Measures, OTHER_LOAD_TESTS, Placing, Taken, Told, Updates,
-    load_test_type,
+    LOAD_TEST_TYPE, Measured, Measures, OTHER_LOAD_TESTS, Placing, ReadOrder, StreamedOrders,
+    Taken, Told, Updates, load_test_type,
 };
 pub use metric::{
     LatencyHistogram, MailFields, MetricDocument, MetricEventFields, MetricOf, MetricServiceFields,

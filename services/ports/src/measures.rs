@@ -4,10 +4,11 @@
 //! together is taken out by someone else, once an interval.
 
 mod interval;
+mod streamed;
 mod taken;
 
 use std::{
-    mem,
+    iter, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,9 +18,12 @@ use std::{
 
 use events::{EventKind, OrderDetails, State};
 
-use self::interval::{Interval, Latencies, Series};
+use self::interval::{Interval, Latencies, Metric, Series};
 
-pub use self::taken::{Taken, Told};
+pub use self::{
+    streamed::{ReadOrder, StreamedOrders},
+    taken::{Taken, Told},
+};
 
 /// The label by which orders of load tests are told apart.
 pub const LOAD_TEST_TYPE: &str = "load_test_type";
@@ -39,6 +43,7 @@ struct Shared {
     on: AtomicBool,
     /// Apart from the others: a batch of updates must not hold up who places an order.
     placed: Mutex<Interval>,
+    streamed: Mutex<Interval>,
     updated: Mutex<Interval>,
     mails_sent: AtomicU64,
     mails_failed: AtomicU64,
@@ -72,6 +77,7 @@ impl Measures {
         let shared = |empty| Shared {
             on: AtomicBool::new(true),
             placed: Mutex::default(),
+            streamed: Mutex::default(),
             updated: Mutex::default(),
             mails_sent: AtomicU64::new(0),
             mails_failed: AtomicU64::new(0),
@@ -99,12 +105,16 @@ impl Measures {
     #[must_use]
     pub fn placing(&self, load_test_type: Option<&str>) -> Placing {
         let shared = self.shared().cloned();
-        // Only orders of load tests have one: no other call allocates here. One that is too long is on its way to be refused.
-        let load_test_type = load_test_type
-            .filter(|_| shared.is_some())
-            .map(|name| if name.len() <= LABEL_BYTES_MAX { name } else { OTHER_LOAD_TESTS })
-            .map(str::to_owned);
+        // Only orders of load tests have one: no other call allocates here.
+        let load_test_type =
+            load_test_type.filter(|_| shared.is_some()).map(bounded).map(str::to_owned);
         Placing { shared, load_test_type, began: Instant::now(), outcome: Measured::Failure }
+    }
+
+    /// Watches the orders of one stream.
+    #[must_use]
+    pub fn streamed_orders(&self) -> StreamedOrders {
+        StreamedOrders::new(self.clone())
     }
 
     /// For a batch of state updates, with one lock; `None` if nothing is recorded. Never held across an await.
@@ -131,9 +141,10 @@ impl Measures {
         let Some(shared) = &self.0 else { return Taken::default() };
         // Replaced under the lock and looked at after it: nobody waits for that, and nothing is lost in between.
         let placed = mem::take(&mut *lock(&shared.placed));
+        let streamed = mem::take(&mut *lock(&shared.streamed));
         let updated = mem::take(&mut *lock(&shared.updated));
         Taken {
-            intervals: vec![placed, updated],
+            intervals: vec![placed, streamed, updated],
             mails_sent: shared.mails_sent.swap(0, Ordering::Relaxed),
             mails_failed: shared.mails_failed.swap(0, Ordering::Relaxed),
         }
@@ -147,6 +158,11 @@ impl Measures {
 /// Additions are never half done: what a thread that panicked left is whole.
 fn lock(interval: &Mutex<Interval>) -> MutexGuard<'_, Interval> {
     interval.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One that is too long is of an order that is on its way to be refused.
+fn bounded(load_test_type: &str) -> &str {
+    if load_test_type.len() <= LABEL_BYTES_MAX { load_test_type } else { OTHER_LOAD_TESTS }
 }
 
 /// One call that places an order. Dropped without a word it counts as a failure: its caller gave up.
@@ -170,15 +186,15 @@ impl Placing {
 impl Drop for Placing {
     fn drop(&mut self) {
         let Some(shared) = &self.shared else { return };
-        let series = Series {
-            metric: interval::Metric::PlaceOrder,
-            event: EventKind::OrderPlaced,
-            outcome: self.outcome,
-            state: Some(State::Placed),
-        };
-        let latency = self.began.elapsed();
+        let series = placed(Metric::PlaceOrder, self.outcome);
+        let latency = iter::once(self.began.elapsed());
         lock(&shared.placed).record(&shared.empty, series, self.load_test_type.as_deref(), latency);
     }
+}
+
+/// The series of orders that were placed, or were to be.
+const fn placed(metric: Metric, outcome: Measured) -> Series {
+    Series { metric, event: EventKind::OrderPlaced, outcome, state: Some(State::Placed) }
 }
 
 /// A batch of state updates on its way in.
@@ -198,8 +214,8 @@ impl Updates<'_> {
         load_test_type: Option<&str>,
         latency: Duration,
     ) {
-        let series = Series { metric: interval::Metric::StateUpdate, event, outcome, state };
-        self.updated.record(self.empty, series, load_test_type, latency);
+        let series = Series { metric: Metric::StateUpdate, event, outcome, state };
+        self.updated.record(self.empty, series, load_test_type, iter::once(latency));
     }
 }
 

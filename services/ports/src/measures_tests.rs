@@ -85,6 +85,38 @@ fn series_are_told_apart() {
 }
 
 #[test]
+fn orders_of_a_stream_are_added_up_when_it_rests_and_when_it_ends() {
+    let measures = Measures::on();
+    let mut orders = measures.streamed_orders();
+    let mut ends = |label, outcome| {
+        let order = orders.read(label);
+        orders.ends(order, outcome)
+    };
+    let longest = (0..300).map(|_| ends(None, Measured::Success)).max().unwrap();
+    let noted: u64 = taken(&measures).iter().map(count_of).sum();
+    assert!((1..300).contains(&noted), "{noted}: together, not each alone, and not all in the end");
+    ends(Some("soak"), Measured::Success);
+    ends(None, Measured::Failure);
+    let last = ends(None, Measured::Success);
+    orders.rests();
+    let documents = taken(&measures);
+    assert!(documents.iter().all(|document| document.metric == "PlaceOrders"));
+    let count = |label, outcome| {
+        let is = |d: &&MetricDocument| (label_of(d), d.event.outcome) == (label, Some(outcome));
+        documents.iter().find(is).map(count_of)
+    };
+    assert_eq!(count(None, "success"), Some(300 - noted + 1));
+    assert_eq!((count(None, "failure"), count(Some("soak"), "success")), (Some(1), Some(1)));
+    assert!(longest.max(last) < Duration::from_secs(60));
+
+    let order = orders.read(Some(&"x".repeat(LABEL_BYTES_MAX + 1)));
+    orders.ends(order, Measured::Failure);
+    assert!(taken(&measures).is_empty());
+    drop(orders);
+    assert_eq!(label_of(&taken(&measures)[0]), Some(OTHER_LOAD_TESTS));
+}
+
+#[test]
 fn a_document_says_how_many_a_second_and_how_long() {
     let measures = Measures::on();
     for millis in [1, 2, 50] {

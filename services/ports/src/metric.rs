@@ -17,7 +17,7 @@ pub struct MetricDocument {
     pub timestamp: DateTime<Utc>,
     pub event: MetricEventFields,
     pub service: MetricServiceFields,
-    /// `PlaceOrder`, `state_update`, `partition` or `consumers`.
+    /// `PlaceOrder`, `PlaceOrders`, `state_update`, `partition` or `consumers`.
     pub metric: &'static str,
     /// How long the interval was.
     pub interval_seconds: f64,
@@ -61,7 +61,7 @@ pub struct NodeFields {
 #[serde(untagged)]
 #[expect(missing_docs, reason = "as in `OrderDocument`")]
 pub enum MetricOf {
-    /// Of `PlaceOrder` and `state_update`.
+    /// Of `PlaceOrder`, `PlaceOrders` and `state_update`.
     Latency {
         /// The state that was entered; of a failure, where the order stays, if there is one.
         #[serde(skip_serializing_if = "Option::is_none")]

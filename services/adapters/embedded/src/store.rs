@@ -28,8 +28,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("generations", include_str!("../../../../migrations/sqlite/0004_generations.sql")),
     ("parking", include_str!("../../../../migrations/sqlite/0005_parking.sql")),
     ("traces", include_str!("../../../../migrations/sqlite/0006_traces.sql")),
-    ("generation files", include_str!("../../../../migrations/sqlite/0007_generation_files.sql")),
-    ("epochs", include_str!("../../../../migrations/sqlite/0008_epochs.sql")),
+    ("epochs", include_str!("../../../../migrations/sqlite/0007_epochs.sql")),
+    ("generation files", include_str!("../../../../migrations/sqlite/0008_generation_files.sql")),
 ];
 
 /// Every store port, in SQLite files.

@@ -146,13 +146,18 @@ async fn finish(
         due.push(due_at);
         errors.push(error.map(|error| columns::storable(error)));
     }
-    // What is sent or failed stays so: a sender whose claim ran out may speak after another one has.
+    // What is sent or failed stays so: a sender whose claim ran out may speak after another one has, and of two words about one
+    // mail the final one counts. In the order of the keys, as in `add`.
     sqlx::query(
         "UPDATE deliveries SET
              status = said.status, due_at = coalesce(said.due_at, deliveries.due_at), claimed_until = NULL,
              last_error = said.error, finished_at = CASE WHEN said.status <> 'pending' THEN $7 END
-         FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
-             AS said (order_id, version, template, status, due_at, error)
+         FROM (
+             SELECT DISTINCT ON (order_id, version, template) *
+             FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+                 AS word (order_id, version, template, status, due_at, error)
+             ORDER BY order_id, version, template, status = 'pending'
+         ) AS said
          WHERE (deliveries.order_id, deliveries.version, deliveries.template)
              = (said.order_id, said.version, said.template)
              AND deliveries.status = 'pending'",

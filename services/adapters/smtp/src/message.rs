@@ -1,6 +1,6 @@
 //! A mail as an RFC 5322 message.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use lettre::{
     Address, Message,
@@ -13,21 +13,34 @@ use ports::{Clock, Mail, MailError};
 use uuid::Uuid;
 
 /// Puts messages together.
-pub(crate) struct Composer {
+pub struct Composer {
     from: Mailbox,
     clock: Arc<dyn Clock>,
 }
 
+impl fmt::Debug for Composer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Composer").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
 impl Composer {
     /// Mails come from `from`: an address, with or without a name.
-    pub(crate) fn new(from: &str, clock: Arc<dyn Clock>) -> Result<Self, MailError> {
+    ///
+    /// # Errors
+    /// [`MailError::Refused`] if that can't be used.
+    pub fn new(from: &str, clock: Arc<dyn Clock>) -> Result<Self, MailError> {
         let from = from.parse().map_err(|error| {
             MailError::Refused(format!("the sender {from:?} is not a mail address: {error}"))
         })?;
         Ok(Self { from, clock })
     }
 
-    pub(crate) fn compose(&self, mail: &Mail) -> Result<Message, MailError> {
+    /// The message of a mail.
+    ///
+    /// # Errors
+    /// [`MailError::Refused`] if it can't be written.
+    pub fn compose(&self, mail: &Mail) -> Result<Message, MailError> {
         let id = checked_id(&mail.message_id)?;
         let to: Address = mail.to.as_str().parse().map_err(|error| {
             MailError::Refused(format!("the address can't be written in a message: {error}"))

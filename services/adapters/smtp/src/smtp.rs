@@ -3,18 +3,23 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use lettre::{
-    AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor,
-    transport::smtp::{Error, response::Code},
-};
+use lettre::transport::smtp::{Error, response::Code};
 use ports::{Clock, Mail, MailError, Mailer};
+use tokio::time::timeout;
 
-use crate::message::Composer;
+use crate::{
+    connections::{Connections, Failure},
+    message::Composer,
+    server::Server,
+};
 
-/// A [`Mailer`] over SMTP, with a pool of connections.
+/// How long the server may take to say that it is there.
+const PING_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A [`Mailer`] over SMTP, whose connections are kept for the next mails.
 pub struct SmtpMailer {
     composer: Composer,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    connections: Connections,
 }
 
 /// Shows no credentials.
@@ -35,18 +40,16 @@ enum Verdict {
 
 impl SmtpMailer {
     /// Makes a mailer for `smtps://user:password@host`, `smtp://…?tls=required` (`STARTTLS`) or plain `smtp://host:port`;
-    /// a path is the name to greet with. Nothing is connected to yet.
+    /// a path is the name to greet with. Nothing is connected to yet. In a tokio runtime: connections that no one needs are closed
+    /// by a task.
     ///
     /// # Errors
     /// [`MailError::Refused`] if the URL or the sender can't be used.
     pub fn new(url: &str, from: &str, clock: Arc<dyn Clock>) -> Result<Self, MailError> {
-        const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
         let composer = Composer::new(from, clock)?;
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|error| MailError::Refused(format!("its URL can't be used: {error}")))?
-            .timeout(Some(COMMAND_TIMEOUT))
-            .build();
-        Ok(Self { composer, transport })
+        let server = Server::of_url(url)
+            .map_err(|error| MailError::Refused(format!("its URL can't be used: {error}")))?;
+        Ok(Self { composer, connections: Connections::new(server) })
     }
 }
 
@@ -54,11 +57,10 @@ impl SmtpMailer {
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
         let message = self.composer.compose(mail)?;
-        let Err(error) = self.transport.send(message).await else {
-            return Ok(());
-        };
-        let text = error.to_string();
-        match verdict(&error) {
+        let sent = self.connections.send(message.envelope(), &message.formatted()).await;
+        let Err(failure) = sent else { return Ok(()) };
+        let text = failure.to_string();
+        match verdict(&failure) {
             Verdict::Later => Err(MailError::Transient(text)),
             // A server that greets everyone with "no" would make every mail fail for good: ask it about no mail.
             Verdict::Refused => match self.ping().await {
@@ -69,21 +71,27 @@ impl Mailer for SmtpMailer {
     }
 
     async fn ping(&self) -> Result<(), MailError> {
-        match self.transport.test_connection().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(MailError::Transient("it hung up".to_owned())),
-            Err(error) => Err(MailError::Transient(error.to_string())),
-        }
+        let why = match timeout(PING_TIME_MAX, self.connections.ping()).await {
+            Ok(Ok(true)) => return Ok(()),
+            Ok(Ok(false)) => "it hung up".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it did not answer within {PING_TIME_MAX:?}"),
+        };
+        Err(MailError::Transient(why))
     }
 }
 
-fn verdict(error: &Error) -> Verdict {
+fn verdict(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Server(error) => of_server(error),
+        Failure::Lacks(_) => Verdict::Refused,
+    }
+}
+
+fn of_server(error: &Error) -> Verdict {
     match error.status() {
         Some(code) if error.is_permanent() && !is_about_credentials(code) => Verdict::Refused,
-        Some(_) => Verdict::Later,
-        // The client itself would not hand it over: the server lacks an extension that this mail needs.
-        None if error.is_client() => Verdict::Refused,
-        None => Verdict::Later,
+        Some(_) | None => Verdict::Later,
     }
 }
 

@@ -1,6 +1,9 @@
 //! `PlaceOrders`: many orders on one stream.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use futures::{StreamExt as _, stream};
+use ports::{Clock as _, MetricOf, Told};
 use proto::v1::{self, place_orders_response::Result as Placed};
 use testkit::wait_for;
 use tokio::sync::mpsc;
@@ -163,7 +166,7 @@ async fn stopping_answers_what_was_read_and_then_says_so() {
 async fn the_callers_deadline_ends_the_stream() {
     let system = System::start().await;
     let mut request = Request::new(stream::pending());
-    request.set_timeout(std::time::Duration::from_millis(200));
+    request.set_timeout(Duration::from_millis(200));
     let mut results = system.ledger().place_orders(request).await.unwrap().into_inner();
     let status = results.next().await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
@@ -208,5 +211,75 @@ async fn a_file_sent_again_places_what_was_missing_and_nothing_twice() {
         .collect()
         .await;
     assert_eq!(codes, [i32::from(Code::AlreadyExists), i32::from(Code::InvalidArgument)]);
+    system.stop().await;
+}
+
+/// Counts by metric, outcome and load test of what was measured since the last time.
+fn measured(system: &System) -> BTreeMap<(&'static str, &'static str, Option<String>), u64> {
+    let (until, lasted) = (system.clock.now(), Duration::from_secs(1));
+    let told = Told { node: "here", version: "1", until, lasted };
+    let documents = system.measures.take().documents(told).into_iter();
+    documents
+        .map(|document| match document.of {
+            MetricOf::Latency { count, load_test_type, .. } => {
+                ((document.metric, document.event.outcome.unwrap(), load_test_type), count)
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn each_order_is_measured_from_its_reading_to_its_result() {
+    let system = System::start().await;
+    let (orders, mut results) = open(&system).await;
+    for n in 0..6 {
+        let mut request = order("");
+        let details = request.details.as_mut().unwrap();
+        if n < 2 {
+            details.labels.insert("load_test_type".to_owned(), "soak".to_owned());
+        }
+        if n == 5 {
+            details.lines.clear();
+        }
+        orders.send(request).await.unwrap();
+    }
+    for _ in 0..6 {
+        results.next().await.unwrap().unwrap();
+    }
+    // The stream goes on, and has told of them because it rests.
+    let soak = Some("soak".to_owned());
+    let expected = [
+        (("PlaceOrders", "success", soak), 2),
+        (("PlaceOrders", "success", None), 3),
+        (("PlaceOrders", "failure", None), 1),
+    ];
+    let mut told = BTreeMap::new();
+    wait_for("the orders are measured", PATIENCE, async || {
+        for (series, count) in measured(&system) {
+            *told.entry(series).or_default() += count;
+        }
+        (told.values().sum::<u64>() == 6).then_some(())
+    })
+    .await;
+    assert_eq!(told, expected.into());
+
+    // Whoever hangs up waits for no result.
+    system.log.turns(Mood::Silent);
+    for _ in 0..3 {
+        orders.send(order("")).await.unwrap();
+    }
+    wait_for("three more are logged", PATIENCE, async || {
+        (system.logged().await == 5 + 3).then_some(())
+    })
+    .await;
+    assert_eq!(measured(&system), BTreeMap::new());
+    drop((orders, results));
+    let given_up = wait_for("they are given up", PATIENCE, async || {
+        Some(measured(&system)).filter(|measured| !measured.is_empty())
+    })
+    .await;
+    assert_eq!(given_up, [(("PlaceOrders", "failure", None), 3)].into());
+    system.log.turns(Mood::Works);
     system.stop().await;
 }

@@ -28,6 +28,8 @@ pub(crate) struct System {
     pub(crate) index: Arc<SqliteSearch>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) health: Health,
+    /// What the api measures.
+    pub(crate) measures: Measures,
     pub(crate) address: SocketAddr,
     pub(crate) channel: Channel,
     pub(crate) stop_api: CancellationToken,
@@ -74,6 +76,7 @@ impl System {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop_api = CancellationToken::new();
+        let measures = Measures::on();
         let mut settings =
             api::Settings { check_every: Duration::from_millis(20), ..api::Settings::default() };
         change(&mut settings);
@@ -84,7 +87,7 @@ impl System {
             clock: clock.clone(),
             ids: Arc::new(TestIds::seeded(1)),
             health: health.reporter("api"),
-            measures: Measures::default(),
+            measures: measures.clone(),
         };
         let mut api = JoinSet::new();
         api.spawn(api::run(parts, settings, listener, stop_api.clone()));
@@ -100,6 +103,7 @@ impl System {
             index,
             clock,
             health,
+            measures,
             address,
             channel,
             stop_api,

@@ -21,6 +21,7 @@ pub(super) fn dashboard() -> Dashboard {
             Row::of(12, vec![load_tests()]),
             Row::of(14, vec![place_latency_over_time(), place_latency_by_test()]),
             Row::of(14, vec![throughput(), failures_over_time()]),
+            Row::of(12, vec![streamed_orders(), streamed_latency_over_time()]),
             Row::of(16, vec![state_updates()]),
         ],
     }
@@ -45,16 +46,17 @@ const ROWS: u32 = 100;
 /// As long as some intervals of measuring: a shorter one would have all calls of one, and the next none.
 const SOME_TIME: Bucket = Bucket::Every("30s");
 
-fn load_tests() -> Panel {
+/// How many, how many of them failed, and how long they took.
+fn by_test(id: &'static str, title: &'static str, filter: Filter, counted: &'static str) -> Panel {
     Panel {
-        id: "load-tests",
-        title: "PlaceOrder by load test",
+        id,
+        title,
         view: View::Metrics,
-        filter: metric("PlaceOrder"),
+        filter,
         chart: Chart::Table,
         buckets: vec![by_load_test(ROWS, Order::Largest(0))],
         metrics: vec![
-            Metric::of("Calls", Measure::Sum("count")),
+            Metric::of(counted, Measure::Sum("count")),
             Metric::of("Failed", Measure::Sum("count"))
                 .only(Filter::Is("event.outcome", "failure")),
             latency("p50", 50),
@@ -65,16 +67,39 @@ fn load_tests() -> Panel {
     }
 }
 
-fn place_latency_over_time() -> Panel {
+fn latency_over_time(id: &'static str, title: &'static str, filter: Filter) -> Panel {
     Panel {
-        id: "place-latency-over-time",
-        title: "PlaceOrder: p50, p95 and p99",
+        id,
+        title,
         view: View::Metrics,
-        filter: metric("PlaceOrder"),
+        filter,
         chart: Chart::Line,
         buckets: vec![Bucket::Time],
         metrics: vec![latency("p50", 50), latency("p95", 95), latency("p99", 99)],
     }
+}
+
+fn load_tests() -> Panel {
+    by_test("load-tests", "PlaceOrder by load test", metric("PlaceOrder"), "Calls")
+}
+
+fn place_latency_over_time() -> Panel {
+    latency_over_time(
+        "place-latency-over-time",
+        "PlaceOrder: p50, p95 and p99",
+        metric("PlaceOrder"),
+    )
+}
+
+/// Apart from the calls: an order in a stream also waits for those before it.
+fn streamed_orders() -> Panel {
+    let title = "Orders in PlaceOrders streams, by load test";
+    by_test("streamed-orders", title, metric("PlaceOrders"), "Orders")
+}
+
+fn streamed_latency_over_time() -> Panel {
+    let title = "Orders in PlaceOrders streams: p50, p95 and p99";
+    latency_over_time("streamed-latency-over-time", title, metric("PlaceOrders"))
 }
 
 fn place_latency_by_test() -> Panel {

@@ -16,14 +16,18 @@ use ports::{
 };
 use tempfile::TempDir;
 use testkit::{TestClock, log, wait_for};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+use crate::deliveries::Deliveries;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
     pub(crate) log: Arc<SqliteLog>,
     pub(crate) store: Arc<SqliteStore>,
+    /// The store's mails, as the mailer sees them.
+    pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) server: Arc<Server>,
     pub(crate) health: Health,
@@ -42,8 +46,8 @@ impl Bench {
 
     /// As after a crash of the whole machine: nothing is kept but the files, the time and what the server has.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { log, store, clock, server, dir, .. } = self;
-        drop((log, store));
+        let Self { log, store, deliveries, clock, server, dir, .. } = self;
+        drop((log, store, deliveries));
         Self::open_in(dir, clock, server).await
     }
 
@@ -54,10 +58,16 @@ impl Bench {
         let store = SqliteStore::open(&dir.path().join("state.db")).await.unwrap();
         store.prepare().await.unwrap();
         let (log, store) = (Arc::new(log), Arc::new(store));
-        Self { log, store, clock, server, health: Health::default(), dir }
+        let deliveries = Arc::new(Deliveries::of(store.clone()));
+        Self { log, store, deliveries, clock, server, health: Health::default(), dir }
     }
 
     pub(crate) fn start(&self) -> Running {
+        self.start_with(self.deliveries.clone())
+    }
+
+    /// Starts a mailer, as another process would, that sees the store's mails in its own way.
+    pub(crate) fn start_with(&self, deliveries: Arc<Deliveries>) -> Running {
         let settings = Settings {
             attempts_max: 3,
             look_again_after: Duration::from_millis(20),
@@ -65,7 +75,7 @@ impl Bench {
         };
         let parts = Parts {
             log: self.log.clone(),
-            deliveries: self.store.clone(),
+            deliveries,
             dead_letters: self.store.clone(),
             mailer: self.server.clone(),
             clock: self.clock.clone(),
@@ -127,6 +137,11 @@ impl Running {
         tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
     }
 
+    /// How it ends by itself.
+    pub(crate) async fn ended(self) -> Result<(), Error> {
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap()
+    }
+
     /// As `kill -9` would: nothing in hand is finished.
     pub(crate) async fn kill(self) {
         self.task.abort();
@@ -139,7 +154,7 @@ impl Running {
 pub(crate) enum Mood {
     #[default]
     Takes,
-    /// Takes the mail and never says so.
+    /// Takes the mail and does not say so, until it is told to speak.
     FallsSilent,
     PutsOff,
     Refuses,
@@ -147,7 +162,7 @@ pub(crate) enum Mood {
 
 /// A mail server as seen through the port. The real one is tested with its adapter.
 #[derive(Debug, Default)]
-pub(crate) struct Server(Mutex<Inner>);
+pub(crate) struct Server(Mutex<Inner>, Notify);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -172,6 +187,11 @@ impl Server {
         self.0.lock().unwrap().taken.iter().map(|mail| mail.message_id.clone()).collect()
     }
 
+    /// Says of each mail that it was silent about that it was taken.
+    pub(crate) fn speaks(&self) {
+        self.1.notify_waiters();
+    }
+
     fn receive(&self, mail: &Mail) -> Result<Mood, MailError> {
         let mut inner = self.0.lock().unwrap();
         if inner.away {
@@ -191,8 +211,10 @@ impl Server {
 #[async_trait]
 impl Mailer for Server {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        // From before the test can see the mail.
+        let speaks = self.1.notified();
         if self.receive(mail)? == Mood::FallsSilent {
-            std::future::pending::<()>().await;
+            speaks.await;
         }
         Ok(())
     }

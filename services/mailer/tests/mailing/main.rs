@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod bench;
+mod deliveries;
+mod flow;
 mod traces;
 
 use bench::{Bench, Mood, PATIENCE};

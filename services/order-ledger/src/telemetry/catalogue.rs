@@ -84,6 +84,11 @@ pub(crate) const METRICS: &[Metric] = &[
         &["method"],
         "How long calls took, streams from their begin to their end",
     ),
+    histogram(
+        "order_ledger_streamed_order_duration_seconds",
+        &["outcome"],
+        "How long orders in PlaceOrders streams took, each from its reading to its result: success, or failure if it was refused or given up",
+    ),
     gauge("order_ledger_rpc_in_flight", &["method"], "Calls and streams under way"),
     counter("order_ledger_orders_placed_total", &[], "Orders whose placing the log acknowledged"),
     gauge("order_ledger_watchers", &[], "Streams that watch orders"),

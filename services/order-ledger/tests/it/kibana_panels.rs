@@ -112,6 +112,6 @@ async fn panels_over_metrics_show_what_was_measured() {
         Rows::of(&panel, &answer).must_equal(&expected, measured::FINENESS, &panel);
         assert!(compared.insert(panel.id), "{} is there twice", panel.id);
     }
-    assert_eq!(compared.len(), 12);
+    assert_eq!(compared.len(), 14);
     measured.remove().await;
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::stream;
+use proto::v1::{self, place_orders_response::Result as Placed};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 use testkit::wait_for;
@@ -19,8 +21,11 @@ use crate::{
     process::{PATIENCE, Process},
 };
 
-/// Orders of each load test; those of the last are of none.
+/// Orders of each load test that calls place; those of the last are of none.
 const PLACED: [(Option<&str>, usize); 3] = [(Some("soak"), 24), (Some("peak"), 15), (None, 6)];
+
+/// Those that streams place.
+const STREAMED: [(Option<&str>, usize); 2] = [(Some("soak"), 9), (None, 4)];
 
 /// Every step of an order that the fulfilment takes by itself.
 const STEPS: [&str; 5] = ["pay", "prepare", "ship", "deliver", "complete"];
@@ -34,30 +39,58 @@ fn start(installation: &Installation, role: &str) -> Process {
     Process::serve(role, &args)
 }
 
-/// Places the orders of every load test, and one call that is refused.
+/// Places the orders of every load test, by calls and in a stream; one of either is refused. How many there are.
 async fn place_all(installation: &Installation, address: &str, pool: &sqlx::PgPool) -> usize {
     let schema = installation.schema();
-    let table = format!("CREATE TABLE {schema}.load_tests (order_id uuid, load_test_type text)");
+    let table = format!(
+        "CREATE TABLE {schema}.load_tests (order_id uuid, load_test_type text, streamed boolean)"
+    );
     sqlx::raw_sql(AssertSqlSafe(table)).execute(pool).await.unwrap();
-    let insert = format!("INSERT INTO {schema}.load_tests VALUES ($1::uuid, $2)");
+    let insert = format!("INSERT INTO {schema}.load_tests VALUES ($1::uuid, $2, $3)");
+    let keep = async |placed: v1::PlaceOrderResponse, label: Option<&str>, streamed: bool| {
+        let row = sqlx::query(AssertSqlSafe(insert.as_str())).bind(placed.order_id);
+        row.bind(label).bind(streamed).execute(pool).await.unwrap();
+    };
     let mut client = connect(address).await;
-    let mut n = 0;
-    for (load_test_type, count) in PLACED {
-        for _ in 0..count {
-            let mut request = order(installation, n);
-            let labels = &mut request.details.as_mut().unwrap().labels;
-            let label = load_test_type.map(|name| ("load_test_type".to_owned(), name.to_owned()));
-            labels.extend(label);
-            let placed = client.place_order(request).await.unwrap().into_inner();
-            let row = sqlx::query(AssertSqlSafe(insert.as_str())).bind(placed.order_id);
-            row.bind(load_test_type).execute(pool).await.unwrap();
-            n += 1;
+    let mut requests = requests(installation, &PLACED, 0);
+    for (request, label) in &requests {
+        keep(client.place_order(request.clone()).await.unwrap().into_inner(), *label, false).await;
+    }
+    let streamed = self::requests(installation, &STREAMED, requests.len());
+    let mut refused = order(installation, requests.len() + streamed.len());
+    refused.details.as_mut().unwrap().lines.clear();
+    client.place_order(refused.clone()).await.unwrap_err();
+
+    let orders: Vec<_> = streamed.iter().map(|(request, _)| request.clone()).collect();
+    let orders = orders.into_iter().chain([refused]);
+    let mut results = client.place_orders(stream::iter(orders)).await.unwrap().into_inner();
+    for (_, label) in &streamed {
+        match results.message().await.unwrap().unwrap().result.unwrap() {
+            Placed::Placed(placed) => keep(placed, *label, true).await,
+            Placed::Refused(status) => panic!("{status:?}"),
         }
     }
-    let mut refused = order(installation, n);
-    refused.details.as_mut().unwrap().lines.clear();
-    client.place_order(refused).await.unwrap_err();
-    n
+    let last = results.message().await.unwrap().unwrap().result.unwrap();
+    assert!(matches!(last, Placed::Refused(_)), "{last:?}");
+    assert!(results.message().await.unwrap().is_none());
+    requests.extend(streamed);
+    requests.len()
+}
+
+/// So many orders of each load test, from the n-th on.
+fn requests<'a>(
+    installation: &Installation,
+    of: &[(Option<&'a str>, usize)],
+    from: usize,
+) -> Vec<(v1::PlaceOrderRequest, Option<&'a str>)> {
+    let labels = of.iter().flat_map(|(label, count)| std::iter::repeat_n(*label, *count));
+    let requests = (from..).zip(labels).map(|(n, label)| {
+        let mut request = order(installation, n);
+        let label_of = label.map(|name| ("load_test_type".to_owned(), name.to_owned()));
+        request.details.as_mut().unwrap().labels.extend(label_of);
+        (request, label)
+    });
+    requests.collect()
 }
 
 #[tokio::test]
@@ -83,23 +116,26 @@ async fn what_was_done_is_counted_and_timed_in_elasticsearch() {
     })
     .await;
     wait_for("the stream has what was placed, while the processes run", PATIENCE, async || {
-        let found = counts(&installation, "PlaceOrder").await;
-        (found.values().sum::<u64>() == u64::try_from(placed).unwrap() + 1).then_some(())
+        let mut found = counts(&installation, "PlaceOrder").await.into_values().sum::<u64>();
+        found += counts(&installation, "PlaceOrders").await.into_values().sum::<u64>();
+        // Those that were refused are told of, too.
+        (found == u64::try_from(placed).unwrap() + 2).then_some(())
     })
     .await;
     for process in processes {
         process.stop().await;
     }
 
-    let mut expected: Counts = PLACED
-        .map(|(label, count)| {
+    for (metric, placed) in [("PlaceOrder", PLACED.as_slice()), ("PlaceOrders", &STREAMED)] {
+        let mut expected = Counts::new();
+        for (label, count) in placed {
             let key = ["OrderPlaced", "success", "Placed", label.unwrap_or("none")];
-            (key.map(str::to_owned), u64::try_from(count).unwrap())
-        })
-        .into();
-    // The refused one would have been of none.
-    expected.insert(["OrderPlaced", "failure", "Placed", "none"].map(str::to_owned), 1);
-    assert_eq!(counts(&installation, "PlaceOrder").await, expected);
+            expected.insert(key.map(str::to_owned), u64::try_from(*count).unwrap());
+        }
+        // The refused one would have been of none.
+        expected.insert(["OrderPlaced", "failure", "Placed", "none"].map(str::to_owned), 1);
+        assert_eq!(counts(&installation, metric).await, expected, "{metric}");
+    }
     compare_with_history(&installation, &pool).await;
     check_percentiles(&installation).await;
     check_waiting(&installation, &pool).await;
@@ -188,9 +224,12 @@ async fn compare_with_history(installation: &Installation, pool: &sqlx::PgPool) 
     }
     assert!(stored.len() > STEPS.len(), "{stored:?}");
     assert_eq!(told, stored);
-    let expected = PLACED
-        .map(|(label, count)| (label.unwrap_or("none").to_owned(), u64::try_from(count).unwrap()));
-    assert_eq!(placed, expected.into());
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    for (label, count) in PLACED.iter().chain(&STREAMED) {
+        *expected.entry(label.unwrap_or("none").to_owned()).or_default() +=
+            u64::try_from(*count).unwrap();
+    }
+    assert_eq!(placed, expected);
 }
 
 /// As a dashboard asks: by load test, over time.
@@ -220,6 +259,10 @@ async fn check_percentiles(installation: &Installation) {
             else {
                 continue;
             };
+            // Both ways lead to the same fold.
+            let in_streams = STREAMED.iter().filter(|(other, _)| *other == label);
+            let in_streams: usize = in_streams.map(|(_, count)| count).sum();
+            let count = if metric == "PlaceOrder" { count } else { count + in_streams };
             assert_eq!(whole(&test["timed"]["value"]), u64::try_from(count).unwrap(), "{label:?}");
             let seconds = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{test}"));
             let median = seconds(&test["latency"]["values"]["50.0"]);

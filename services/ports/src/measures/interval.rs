@@ -26,6 +26,7 @@ pub(super) const SERIES_MAX: usize = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Metric {
     PlaceOrder,
+    PlaceOrders,
     StateUpdate,
 }
 
@@ -34,6 +35,7 @@ impl Metric {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::PlaceOrder => "PlaceOrder",
+            Self::PlaceOrders => "PlaceOrders",
             Self::StateUpdate => "state_update",
         }
     }
@@ -76,18 +78,18 @@ pub(super) fn latencies() -> Option<Latencies> {
 }
 
 impl Interval {
-    /// Adds one latency. Allocates only for what the interval has not seen yet.
+    /// Adds latencies of one series. Allocates only for what the interval has not seen yet.
     pub(super) fn record(
         &mut self,
         empty: &Latencies,
         series: Series,
         load_test_type: Option<&str>,
-        latency: Duration,
+        latencies: impl Iterator<Item = Duration> + Clone,
     ) {
-        if !self.add(empty, series, load_test_type, latency, SERIES_MAX) {
+        if !self.add(empty, series, load_test_type, latencies.clone(), SERIES_MAX) {
             // As many as there are kinds of events at most.
             let series = Series { state: None, ..series };
-            self.add(empty, series, Some(OTHER_LOAD_TESTS), latency, usize::MAX);
+            self.add(empty, series, Some(OTHER_LOAD_TESTS), latencies, usize::MAX);
         }
     }
 
@@ -97,19 +99,20 @@ impl Interval {
         empty: &Latencies,
         series: Series,
         load_test_type: Option<&str>,
-        latency: Duration,
+        latencies: impl Iterator<Item = Duration>,
         series_max: usize,
     ) -> bool {
         let at = self.load_test(load_test_type);
         let Some(of) = self.load_tests.get_mut(at) else { return false };
-        match of.sums.entry(series) {
-            Entry::Occupied(sum) => sum.into_mut().add(latency),
+        let sum = match of.sums.entry(series) {
+            Entry::Occupied(sum) => sum.into_mut(),
             Entry::Vacant(_) if self.series >= series_max => return false,
             Entry::Vacant(sum) => {
-                sum.insert(Sum::new(empty)).add(latency);
                 self.series += 1;
+                sum.insert(Sum::new(empty))
             }
-        }
+        };
+        latencies.for_each(|latency| sum.add(latency));
         true
     }
 

@@ -5,3 +5,4 @@
 mod file;
 mod mailpit;
 mod script;
+mod talk;

@@ -70,18 +70,13 @@ impl Measured {
 
     /// What a panel must show: computed here, of the documents, by hand for each.
     pub(super) fn rows(&self, panel: &str) -> Rows {
-        let percentiles = |of: &[&Value]| [50.0, 95.0, 99.0].map(|p| percentile(of, p)).to_vec();
         let p95 = |of: &[&Value]| vec![percentile(of, 95.0)];
         let sum = |field: &'static str| move |of: &[&Value]| vec![sum(of, field)];
         let most = |field: &'static str| move |of: &[&Value]| vec![most(of, field)];
         match panel {
-            "load-tests" => self.group("PlaceOrder", &[load_test], |of| {
-                let failed: Vec<_> = of.iter().copied().filter(is_failure).collect();
-                let mut told = vec![self::sum(of, "count"), self::sum(&failed, "count")];
-                told.extend(percentiles(of));
-                told.push(self::most(of, "latency_max_seconds"));
-                told
-            }),
+            "load-tests" => self.group("PlaceOrder", &[load_test], in_all),
+            "streamed-orders" => self.group("PlaceOrders", &[load_test], in_all),
+            "streamed-latency-over-time" => self.group("PlaceOrders", &[minute], percentiles),
             "place-latency-over-time" => self.group("PlaceOrder", &[minute], percentiles),
             "place-latency-by-test" => self.group("PlaceOrder", &[load_test, minute], p95),
             "throughput" => self.group("PlaceOrder", &[load_test, minute], sum("count")),
@@ -165,6 +160,19 @@ fn consumer(document: &Value) -> String {
     document["consumer"].as_str().unwrap().to_owned()
 }
 
+fn percentiles(of: &[&Value]) -> Vec<Option<f64>> {
+    [50.0, 95.0, 99.0].map(|p| percentile(of, p)).to_vec()
+}
+
+/// How many, how many of them failed, and how long they took.
+fn in_all(of: &[&Value]) -> Vec<Option<f64>> {
+    let failed: Vec<_> = of.iter().copied().filter(is_failure).collect();
+    let mut told = vec![sum(of, "count"), sum(&failed, "count")];
+    told.extend(percentiles(of));
+    told.push(most(of, "latency_max_seconds"));
+    told
+}
+
 fn numbers<'a>(of: &'a [&Value], field: &'a str) -> impl Iterator<Item = f64> {
     of.iter().filter_map(move |document| document[field].as_f64())
 }
@@ -211,6 +219,10 @@ fn documents() -> Vec<Value> {
                 all.push(with("PlaceOrder", placed("success", load_test, base, 80)));
                 if minute % 2 == 0 && load_test != Some("soak") {
                     all.push(with("PlaceOrder", placed("failure", load_test, base + 40, 3)));
+                }
+                if load_test.is_some() {
+                    all.push(with("PlaceOrders", placed("success", load_test, base + 20, 50)));
+                    all.push(with("PlaceOrders", placed("failure", load_test, base + 60, 2)));
                 }
                 for (state, later) in ["Placed", "Paid", "Shipped"].into_iter().zip(0..) {
                     let updated = updated(state, load_test, base + 5 * later);

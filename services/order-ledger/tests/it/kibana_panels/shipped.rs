@@ -13,7 +13,8 @@ use crate::installation::Installation;
 type Sums = BTreeMap<Vec<String>, f64>;
 
 /// Every panel over metrics shows what the stores say, once the processes have ended. The table `load_tests` says of which
-/// load test an order is; besides the orders that were placed, so many calls of no load test were refused.
+/// load test an order is, and whether it came in a stream; besides the orders that were placed, so many of no load test were
+/// refused, each way.
 pub(crate) async fn show_what_postgres_says(
     installation: &Installation,
     pool: &PgPool,
@@ -25,7 +26,10 @@ pub(crate) async fn show_what_postgres_says(
         let rows = Rows::of(&panel, &answer);
         assert!(!rows.0.is_empty(), "{} shows nothing", panel.id);
         match panel.id {
-            "place-latency-over-time" | "place-latency-by-test" | "update-latency" => {
+            "place-latency-over-time"
+            | "place-latency-by-test"
+            | "streamed-latency-over-time"
+            | "update-latency" => {
                 assert!(rows.0.values().all(|row| row.is_sorted()), "{}: {rows:?}", panel.id);
             }
             // They come and go while the processes run.
@@ -36,7 +40,8 @@ pub(crate) async fn show_what_postgres_says(
             }
             "mails-pending" => assert!(rows.0.values().flatten().all(|n| n.unwrap() >= 0.0)),
             id => {
-                let columns = if matches!(id, "mails" | "load-tests") { 2 } else { 1 };
+                let columns =
+                    if matches!(id, "mails" | "load-tests" | "streamed-orders") { 2 } else { 1 };
                 for column in 0..columns {
                     let known = select(installation, pool, &asked(id, column, refused)).await;
                     assert_eq!(sums(&panel, &rows, column), known, "{id}, {column}");
@@ -66,10 +71,11 @@ async fn select(installation: &Installation, pool: &PgPool, query: &str) -> Sums
 
 /// The query for a column of a panel, written by hand.
 fn asked(panel: &str, column: usize, refused: u32) -> String {
+    let streamed = panel == "streamed-orders";
     let placed = format!(
         "SELECT ARRAY[coalesce(load_test_type, '__missing__')],
                 (count(*) + CASE WHEN load_test_type IS NULL THEN {refused} ELSE 0 END)::float8
-         FROM {{s}}.orders LEFT JOIN {{s}}.load_tests USING (order_id) GROUP BY load_test_type"
+         FROM {{s}}.orders LEFT JOIN {{s}}.load_tests USING (order_id) WHERE streamed = {streamed} GROUP BY load_test_type"
     );
     let sent = |status: &str| {
         format!(
@@ -77,11 +83,11 @@ fn asked(panel: &str, column: usize, refused: u32) -> String {
         )
     };
     match (panel, column) {
-        ("load-tests", 0) | ("throughput", _) => placed,
-        ("load-tests", _) => format!(
+        ("load-tests" | "streamed-orders", 0) | ("throughput", _) => placed,
+        ("load-tests" | "streamed-orders", _) => format!(
             "SELECT DISTINCT ARRAY[coalesce(load_test_type, '__missing__')],
                     CASE WHEN load_test_type IS NULL THEN {refused} ELSE 0 END::float8
-             FROM {{s}}.orders LEFT JOIN {{s}}.load_tests USING (order_id)"
+             FROM {{s}}.orders LEFT JOIN {{s}}.load_tests USING (order_id) WHERE streamed = {streamed}"
         ),
         ("place-failures", _) => format!("SELECT ARRAY['__missing__'], {refused}::float8"),
         ("state-updates", _) => {
