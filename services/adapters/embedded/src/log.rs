@@ -227,3 +227,54 @@ fn size(record: &NewRecord) -> usize {
     let headers = record.headers.iter().map(|(name, value)| name.len() + value.len());
     record.key.len() + record.value.len() + headers.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    async fn append(log: &SqliteLog) -> Result<Position, AppendError> {
+        let (key, value) = (Bytes::from_static(b"key"), Bytes::from(vec![7; 10_000]));
+        log.append(Topic::Events, NewRecord { key, value, headers: Vec::new() })?.await
+    }
+
+    /// And goes on once there is room.
+    #[tokio::test]
+    async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("log.db");
+        let log = SqliteLog::open(&path).await.unwrap();
+        log.prepare(TopicSettings { partitions: Some(1), replication: None }).await.unwrap();
+        // Holds for the connection that writes, and for no other.
+        let full = sqlx::raw_sql("PRAGMA max_page_count = 40");
+        full.execute(&log.database.writer).await.unwrap();
+        let mut acknowledged = Vec::new();
+        loop {
+            match append(&log).await {
+                Ok(position) => acknowledged.push(position),
+                Err(AppendError::Unacknowledged(_)) => break,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(!acknowledged.is_empty());
+        for _ in 0..20 {
+            acknowledged.push(append(&log).await.unwrap());
+        }
+
+        let beside = SqliteLog::open_beside(&path).await.unwrap();
+        let end = beside.end_offset(Topic::Events, Partition(0)).await.unwrap();
+        let mut reader =
+            beside.read(Topic::Events, Partition(0), Offset::START, end).await.unwrap();
+        let mut found = Vec::new();
+        loop {
+            let records = reader.next().await.unwrap();
+            if records.is_empty() {
+                break;
+            }
+            found.extend(records.iter().map(|record| record.position));
+        }
+        assert_eq!(found, acknowledged);
+    }
+}

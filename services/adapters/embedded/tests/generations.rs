@@ -100,7 +100,8 @@ async fn advance(beside: &dyn GenerationStore, expected: Offset, next: Offset) {
 
 /// Commits as whoever has just read where the store is.
 async fn go_on(store: &dyn OrderStore, commit: Commit) {
-    let epoch = store.progress(&[Partition(0)]).await.unwrap()[0].epoch.0;
+    let stands = store.progress(&[Partition(0)]).await.unwrap();
+    let epoch = stands.first().unwrap().epoch.0;
     store.commit(&in_epoch(epoch, commit)).await.unwrap();
 }
 

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use adapter_embedded::SqliteLog;
+use async_trait::async_trait;
 use bytes::Bytes;
 use ports::{
-    EventLog as _, Group, LogError, NewRecord, Offset, Position, StartOffsets, SubscriptionEvent,
-    Topic, TopicSettings,
+    EventLog as _, Group, GroupOffsets, LogError, NewRecord, Offset, Partition, Position,
+    StartOffsets, SubscriptionEvent, Topic, TopicSettings,
 };
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -77,4 +78,31 @@ async fn a_damaged_record_ends_its_readers() {
     assert!(matches!(first, SubscriptionEvent::Assigned(_)), "{first:?}");
     let second = member.next().await;
     assert!(matches!(second, Err(LogError::Unfit(_))), "{second:?}");
+}
+
+/// A log that was put back from a copy, beside a store that was not: what is appended next would never be folded.
+#[tokio::test]
+async fn a_place_beyond_the_end_is_refused() {
+    struct Beyond(Position);
+
+    #[async_trait]
+    impl GroupOffsets for Beyond {
+        async fn next_offsets(&self, _: &[Partition]) -> Vec<Position> {
+            vec![self.0]
+        }
+    }
+
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder.path().join("log.db")).await;
+    let last = append(&log, 10).await;
+    for (beyond, is_fine) in [(1, true), (2, false)] {
+        let offset = Offset(last.offset.0 + beyond);
+        let start = StartOffsets::External(Arc::new(Beyond(Position { offset, ..last })));
+        let mut member = log.subscribe(Topic::Events, Group::Projector, start).await.unwrap();
+        match member.next().await {
+            Ok(SubscriptionEvent::Assigned(_)) => assert!(is_fine, "{offset:?}"),
+            Err(LogError::Unfit(why)) => assert!(!is_fine, "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -32,8 +32,23 @@ impl Cursor {
         Self { readers, topic, ends, next: BTreeMap::new(), last: None }
     }
 
-    pub(super) fn place(&mut self, places: &[Position]) {
+    /// Reads on from there.
+    ///
+    /// # Errors
+    /// [`LogError::Unfit`] if the truth ends before one of these places: what is appended next would be passed over.
+    pub(super) fn place(&mut self, places: &[Position]) -> Result<(), LogError> {
+        for Position { partition, offset } in places {
+            let end = self.ends.borrow().get(self.topic, *partition);
+            if let Some(end) = end.filter(|end| self.topic == Topic::Events && offset > end) {
+                return Err(LogError::Unfit(format!(
+                    "{} partition {partition} ends at {end}, but reading has to go on at {offset}: a part of the history \
+                     is gone; restore it, or rebuild the state from what there is",
+                    self.topic.name()
+                )));
+            }
+        }
         self.next.extend(places.iter().map(|place| (place.partition, place.offset)));
+        Ok(())
     }
 
     pub(super) fn forget(&mut self, partition: Partition) {

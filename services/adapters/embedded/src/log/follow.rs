@@ -31,7 +31,7 @@ impl Tail {
                 )));
             }
         }
-        cursor.place(from);
+        cursor.place(from)?;
         Ok(Self(cursor))
     }
 }

@@ -52,7 +52,7 @@ impl Member {
             StartOffsets::Group => self.group_offsets().await?,
         };
         self.taken.clear();
-        self.cursor.place(&found);
+        self.cursor.place(&found)?;
         Ok(Some(found))
     }
 
