@@ -1,13 +1,10 @@
 //! Another projector at work on the same partitions. It commits, and dies before it announces anything.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use adapter_embedded::SqliteStore;
 use ports::{DeadLetters as _, EventLog, LogRecord, OrderStore as _, Partition, Topic};
-use projection::{Known, Projected, Projection};
+use projection::{Discarded, Known, Projected, Projection};
 use testkit::{log, sample};
 
 use crate::story::PARTITIONS;
@@ -30,7 +27,7 @@ impl Rival {
             *taken += usize::from(new);
             new && *taken <= most
         });
-        let undecided = HashSet::new();
+        let undecided = Discarded::default();
         let projection = Projection::decode(records, PARTITIONS, sample::at(0), &undecided);
         let parked = self.store.parked(&projection.orders()).await.unwrap();
         let stored = self.store.load(&projection.orders()).await.unwrap();
