@@ -52,7 +52,7 @@ pub fn refold(
     Ok(refolder.order)
 }
 
-/// The same, row by row: of what is made of each, no more is there than its user keeps.
+/// The same, row by row, for who does not hold a whole history, or all that it tells of.
 #[derive(Debug, Default)]
 pub struct Refolder {
     order: Option<Order>,

@@ -162,7 +162,7 @@ impl Worker {
         self.announce_again().await;
     }
 
-    /// Projects one batch. `None` if another projector owns a partition of it; nothing is stored then.
+    /// Projects one batch. `None` if another projector owns a partition of it; nothing more is stored then.
     async fn project(&mut self, records: Vec<LogRecord>) -> Option<Vec<Position>> {
         let records = self.unseen(records);
         if records.is_empty() {

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use codec::event_record;
 use events::{Event, EventBody, OrderId};
 use ports::{
-    DeadLetters as _, EventLog, Health, LetterFilter, LetterStatus, Measures, NewRecord,
+    DeadLetters as _, EventLog, Health, LetterFilter, LetterStatus, Measures, MetricOf, NewRecord,
     OrderStore as _, Topic, TopicSettings,
 };
 use projection::{ANNOUNCED_BYTES_MAX, Discarded, Known, Projected, Projection};
@@ -52,6 +52,7 @@ struct World {
     log: Arc<SqliteLog>,
     sink: Arc<Sink>,
     store: Arc<SqliteStore>,
+    measures: Measures,
     _folder: tempfile::TempDir,
 }
 
@@ -65,11 +66,23 @@ impl World {
         store.bind_partitions(1).await.unwrap();
         let log = Arc::new(log);
         let sink = Arc::new(Sink::new(log.clone()));
-        Self { log, sink, store: Arc::new(store), _folder: folder }
+        Self { log, sink, store: Arc::new(store), measures: Measures::on(), _folder: folder }
     }
 
     async fn append(&self, records: Vec<NewRecord>) {
         log::append(self.log.as_ref(), Topic::Events, records).await;
+    }
+
+    /// How many updates were measured since the last time.
+    fn measured(&self) -> u64 {
+        let (until, lasted) = (sample::at(0), Duration::from_secs(10));
+        let told = ports::Told { node: "here", version: "1", until, lasted };
+        let documents = self.measures.take().documents(told);
+        let counts = documents.into_iter().map(|document| match document.of {
+            MetricOf::Latency { count, .. } => count,
+            of => panic!("{of:?}"),
+        });
+        counts.sum()
     }
 
     /// Commits what is left to fold, as a projector does that dies before it announces anything.
@@ -103,7 +116,7 @@ impl World {
             dead_letters: self.store.clone(),
             clock: Arc::new(TestClock::default()),
             health: Health::default().reporter("projector"),
-            measures: Measures::default(),
+            measures: self.measures.clone(),
         };
         let running = tokio::spawn(projector::run(parts, Settings::default(), stop.clone()));
         let end = self.log.end_offsets(Topic::Events).await.unwrap()[0].offset;
@@ -144,6 +157,11 @@ async fn changes_of_large_orders_are_not_all_held_at_once() {
     let record = |event: &Event| event_record(event, None);
     world.append(life(sample::order_id(1)).iter().map(record).collect()).await;
     check("a batch", world.project().await);
+    assert_eq!(
+        world.measured(),
+        u64::from(EVENTS),
+        "each is noted once, in whichever commit it came"
+    );
 
     let unannounced = life(sample::order_id(2));
     world.append(unannounced.iter().map(record).collect()).await;
