@@ -132,6 +132,15 @@ impl LetterStatus {
             Self::Discarded => "discarded",
         }
     }
+
+    /// Whether its order goes on without the record, or is about to: for good, whatever becomes readable later.
+    #[must_use]
+    pub const fn is_without_record(self) -> bool {
+        match self {
+            Self::Discard | Self::Discarded => true,
+            Self::Open | Self::Retry => false,
+        }
+    }
 }
 
 /// Which dead letter: a consumer gives up on a record once.

@@ -9,7 +9,11 @@ use ports::{
     PartitionCommit, Position, Progress, SnapshotRow, TraceId, Traceparent,
 };
 
-use crate::{Chain, Entry, Step, announcement, parked, step};
+use crate::{Chain, Discarded, Entry, Step, announcement, parked, step};
+
+/// The most bytes that are announced of one commit, but for the last announcement. Each has a whole order in it, which may have
+/// half a million bytes, and a batch has thousands of events: those of ordinary orders stay far below this.
+pub const ANNOUNCED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Records on their way to a commit: each one decoded, or given up with its reason.
 pub struct Projection {
@@ -35,6 +39,9 @@ pub struct Projected {
     pub anomalies: Vec<Anomaly>,
     /// The records of this batch that are part of a trace.
     pub traced: Vec<Traced>,
+    /// The records that are left, if the announcements have come to [`ANNOUNCED_BYTES_MAX`]: the next batch, to be folded
+    /// once this one is stored. The commit stands before them.
+    pub rest: Option<Projection>,
 }
 
 /// A fact that did not fit.
@@ -68,7 +75,7 @@ impl Projection {
         records: Vec<LogRecord>,
         partitions: u32,
         now: DateTime<Utc>,
-        discarded: &HashSet<Position>,
+        discarded: &Discarded,
     ) -> Self {
         let entry = |record| Entry::read(record, partitions, now, discarded);
         Self { entries: records.into_iter().map(entry).collect() }
@@ -83,11 +90,14 @@ impl Projection {
         orders
     }
 
-    /// Folds every event, in log order, into what is known of [`Self::orders`].
+    /// Folds events, in log order, into what is known of [`Self::orders`]: every one, unless their announcements are large.
     #[must_use]
     pub fn fold(self, known: Known, progress: &BTreeMap<Partition, Progress>) -> Projected {
         let mut fold = Fold { known, ..Fold::default() };
-        for entry in self.entries {
+        let mut entries = self.entries.into_iter();
+        while fold.announced_bytes < ANNOUNCED_BYTES_MAX
+            && let Some(entry) = entries.next()
+        {
             match entry {
                 Entry::Event(record, event) => {
                     fold.passes(&record, progress);
@@ -99,7 +109,8 @@ impl Projection {
                 }
             }
         }
-        fold.finish()
+        let rest = Self { entries: entries.collect() };
+        Projected { rest: (!rest.entries.is_empty()).then_some(rest), ..fold.finish() }
     }
 }
 
@@ -113,6 +124,7 @@ struct Fold {
     dead_letters: Vec<DeadLetter>,
     checkpoints: Vec<Checkpoint>,
     announcements: Vec<NewRecord>,
+    announced_bytes: usize,
     anomalies: Vec<Anomaly>,
     traced: Vec<Traced>,
 }
@@ -169,6 +181,7 @@ impl Fold {
                         traceparent.put(&mut told.headers);
                     }
                     announced = Some(self.announcements.len());
+                    self.announced_bytes = self.announced_bytes.saturating_add(told.value.len());
                     self.announcements.push(told);
                 }
                 if order.anomalies > anomalies_before {
@@ -214,6 +227,7 @@ impl Fold {
             announcements: self.announcements,
             anomalies: self.anomalies,
             traced: self.traced,
+            rest: None,
         }
     }
 }

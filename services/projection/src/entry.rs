@@ -1,12 +1,10 @@
 //! A record, read: what the projector folds in batches and a replay one by one.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use events::{Event, OrderId};
-use ports::{DeadLetter, LetterStatus, LogRecord, Position};
+use ports::{DeadLetter, LogRecord};
 
-use crate::decode;
+use crate::{Discarded, decode};
 
 /// A record of `orders.events`, decoded or given up with its reason.
 #[derive(Debug)]
@@ -14,28 +12,28 @@ use crate::decode;
 pub enum Entry {
     /// An event of an order that lives there.
     Event(LogRecord, Event),
-    /// What can't be read.
+    /// What can't be read, or could not be when someone discarded it.
     Dead(Box<DeadLetter>),
 }
 
 impl Entry {
     /// Reads a record of a topic of `partitions` partitions. What can't be read becomes a dead letter given up at `now`, never
-    /// an error (promise 10); it parks no order if `discarded` says that someone decided so.
+    /// an error (promise 10). What was `discarded` stays the letter that it was: the order went on without it, and a program
+    /// that could read it must not take that back.
     #[must_use]
     pub fn read(
         record: LogRecord,
         partitions: u32,
         now: DateTime<Utc>,
-        discarded: &HashSet<Position>,
+        discarded: &Discarded,
     ) -> Self {
+        let record = match discarded.letter(record, partitions) {
+            Ok(letter) => return Self::Dead(letter),
+            Err(record) => record,
+        };
         match decode(record, partitions, now) {
             Ok((record, event)) => Self::Event(record, event),
-            Err(mut letter) => {
-                if discarded.contains(&letter.record.position) {
-                    letter.status = LetterStatus::Discarded;
-                }
-                Self::Dead(letter)
-            }
+            Err(letter) => Self::Dead(letter),
         }
     }
 

@@ -5,14 +5,16 @@
 
 mod batch;
 mod chain;
+mod discarded;
 mod entry;
 mod read;
 mod refold;
 mod step;
 
-pub use batch::{Anomaly, Known, Projected, Projection, Traced};
+pub use batch::{ANNOUNCED_BYTES_MAX, Anomaly, Known, Projected, Projection, Traced};
 pub use chain::{Chain, RECORDS_PER_CHECKPOINT};
+pub use discarded::Discarded;
 pub use entry::Entry;
 pub use read::decode;
-pub use refold::{Decided, Refolded, Refolding, decided, refold};
+pub use refold::{Decided, Refolded, Refolder, Refolding, decided, refold};
 pub use step::{Step, announcement, change, parked, step};

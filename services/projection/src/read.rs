@@ -59,7 +59,7 @@ fn read(record: &LogRecord, partitions: u32) -> Result<Event, (DeadLetterReason,
 }
 
 /// The order whose key the record has, if it lives in that partition: the record may be meant for it, so it waits.
-fn filed_under(record: &LogRecord, partitions: u32) -> Option<OrderId> {
+pub(crate) fn filed_under(record: &LogRecord, partitions: u32) -> Option<OrderId> {
     let key = record.key.as_deref()?;
     let order: OrderId = std::str::from_utf8(key).ok()?.parse().ok()?;
     // Other spellings of the same id are other keys, and live elsewhere.

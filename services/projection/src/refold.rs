@@ -8,7 +8,7 @@ use ports::{
     StoreError,
 };
 
-use crate::{Step, announcement, change, parked, step};
+use crate::{Step, change, parked, step};
 
 /// One recorded event of a history that is folded again.
 pub struct Refolding<'a> {
@@ -45,16 +45,45 @@ pub fn refold(
     history: &[HistoryRow],
     mut each: impl FnMut(Refolding<'_>),
 ) -> Result<Option<Order>, StoreError> {
-    let mut order: Option<Order> = None;
-    for row in history.iter().filter(|row| !matches!(row.outcome, HistoryOutcome::Parked { .. })) {
-        let event = event(row)?;
-        let entered_at_before = order.as_ref().map(|order| order.entered_at);
-        order = fold(order, &event).order;
-        if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
-            each(Refolding { order, entered_at_before, event: &event, row });
-        }
+    let mut refolder = Refolder::default();
+    for row in history {
+        refolder.row(row, &mut each)?;
     }
-    Ok(order)
+    Ok(refolder.order)
+}
+
+/// The same, row by row, for who does not hold a whole history, or all that it tells of.
+#[derive(Debug, Default)]
+pub struct Refolder {
+    order: Option<Order>,
+}
+
+impl Refolder {
+    /// Folds the order's next row in; `each` sees its event if it is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the row's event can't be read.
+    pub fn row(
+        &mut self,
+        row: &HistoryRow,
+        each: impl FnOnce(Refolding<'_>),
+    ) -> Result<(), StoreError> {
+        if is_parked(row) {
+            return Ok(());
+        }
+        let event = event(row)?;
+        self.event(row, &event).map(each);
+        Ok(())
+    }
+
+    /// Folds in what the order's next row is about; tells of it if it is recorded.
+    fn event<'a>(&'a mut self, row: &'a HistoryRow, event: &'a Event) -> Option<Refolding<'a>> {
+        let before = self.order.take();
+        let entered_at_before = before.as_ref().map(|order| order.entered_at);
+        self.order = fold(before, event).order;
+        let order = self.order.as_ref().filter(|_| row.outcome.is_recorded())?;
+        Some(Refolding { order, entered_at_before, event, row })
+    }
 }
 
 /// A dead letter of an order, decided on.
@@ -72,8 +101,20 @@ pub struct Decided {
 pub struct Refolded {
     /// To be stored with the partition's progress where it is; `partitions` is left to the caller.
     pub commit: Commit,
-    /// To be announced once it is stored, in order.
-    pub announcements: Vec<NewRecord>,
+    /// The order before all of it.
+    before: Option<Order>,
+    /// The events of the history that is stored anew, row by row.
+    events: Vec<Event>,
+}
+
+impl Refolded {
+    /// To be announced once it is stored, in order. Each has a whole order in it, and is made when it is asked for.
+    pub fn announcements(&self) -> impl Iterator<Item = NewRecord> {
+        let mut refolder = Refolder { order: self.before.clone() };
+        let rows = self.commit.refolds.iter().flat_map(|refold| &refold.history);
+        let rows = rows.zip(&self.events).filter(|(row, _)| !is_parked(row));
+        rows.filter_map(move |(row, event)| refolder.event(row, event)?.announcement())
+    }
 }
 
 /// Folds an order from its whole history, in which a dead letter was decided on, up to the next one that parks it.
@@ -89,27 +130,29 @@ pub fn decided(history: Vec<HistoryRow>, decided: Decided) -> Result<Refolded, S
     }
     events.extend(read);
     events.sort_by_key(|(record, _)| record.position);
-    let mut order: Option<Order> = None;
-    let mut last = None;
-    let (mut rows, mut announcements) = (Vec::new(), Vec::new());
+    let (mut order, mut before, mut last): (Option<Order>, Option<Order>, _) = (None, None, None);
+    let (mut rows, mut folded) = (Vec::new(), Vec::new());
     for (record, event) in events {
         let position = record.position;
+        if rows.is_empty() && position >= letter {
+            before.clone_from(&order);
+        }
         if parked_again.is_some_and(|parked| parked < position) {
             rows.push(parked(order.as_ref(), record, &event));
+            folded.push(event);
             continue;
         }
-        let Step { order: after, row, entered_at_before } = step(order, record, &event);
+        let Step { order: after, row, .. } = step(order, record, &event);
         order = after;
         // What was before the letter stands as it stood.
         if position < letter {
             continue;
         }
-        if let Some(order) = order.as_ref().filter(|_| row.outcome.is_recorded()) {
-            let told = announcement(order, entered_at_before, &event, row.outcome, position);
-            announcements.extend(told);
+        if order.is_some() && row.outcome.is_recorded() {
             last = Some(position);
         }
         rows.push(row);
+        folded.push(event);
     }
     let snapshot = order.zip(last);
     let snapshots = snapshot.map(|(order, position)| SnapshotRow {
@@ -123,7 +166,11 @@ pub fn decided(history: Vec<HistoryRow>, decided: Decided) -> Result<Refolded, S
         refolds: vec![refold],
         ..Commit::default()
     };
-    Ok(Refolded { commit, announcements })
+    Ok(Refolded { commit, before, events: folded })
+}
+
+const fn is_parked(row: &HistoryRow) -> bool {
+    matches!(row.outcome, HistoryOutcome::Parked { .. })
 }
 
 /// The record of a row, as far as the fold is concerned.

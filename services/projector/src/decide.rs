@@ -107,19 +107,19 @@ impl Worker {
         &mut self,
         order: OrderId,
         letter: Position,
-        Refolded { mut commit, announcements }: Refolded,
+        mut refolded: Refolded,
     ) -> Option<()> {
         // What is announced by now must be known: it is about to be taken back.
         self.settle().await;
         let progress = *self.held.get(&letter.partition)?;
-        commit.partitions = vec![PartitionCommit {
+        refolded.commit.partitions = vec![PartitionCommit {
             partition: letter.partition,
             expected: progress.place(),
             next: progress.next,
             announced: progress.announced,
             digest: progress.digest,
         }];
-        self.commit(&commit).await?;
+        self.commit(&refolded.commit).await?;
         if let Some(progress) = self.held.get_mut(&letter.partition) {
             progress.epoch = progress.epoch.next();
             progress.announced = progress.announced.min(letter.offset);
@@ -129,7 +129,7 @@ impl Worker {
             "a dead letter is decided on: its order is folded again and goes on"
         );
         metrics::counter!("order_ledger_dead_letters_decided_total").increment(1);
-        let sent = self.announcer.send(announcements).await;
+        let sent = self.announcer.send(refolded.announcements()).await;
         if sent.is_err() || self.announcer.is_settled() {
             self.settled(sent).await;
         }

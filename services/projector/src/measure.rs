@@ -1,6 +1,6 @@
 //! How long a batch's events took from the log to the store. Looks at what is committed anyway, and never fails.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
 use events::OrderId;
@@ -8,25 +8,28 @@ use ports::{
     Commit, HistoryOutcome, HistoryRow, LogRecord, Measured, Measures, Position, load_test_type,
 };
 
-/// When each record of a batch was appended, in the batch's order.
-pub(crate) struct Appended(Vec<(Position, Option<DateTime<Utc>>)>);
+/// When each record of a batch was appended, in the batch's order, but for those that are measured.
+pub(crate) struct Appended(VecDeque<(Position, Option<DateTime<Utc>>)>);
 
 impl Appended {
     pub(crate) fn of(records: &[LogRecord]) -> Self {
         Self(records.iter().map(|record| (record.position, record.appended_at)).collect())
     }
 
-    /// Notes the delay of the newest record, and that of each event by what it did.
-    pub(crate) fn measure(&self, commit: &Commit, committed_at: DateTime<Utc>, to: &Measures) {
+    /// Notes the delay of the newest record that is committed, and that of each event by what it did.
+    pub(crate) fn measure(&mut self, commit: &Commit, committed_at: DateTime<Utc>, to: &Measures) {
+        // Each record has become the one or the other.
+        let count = commit.history.len().saturating_add(commit.dead_letters.len());
+        let committed: Vec<_> = self.0.drain(..count.min(self.0.len())).collect();
         let delay = |appended_at: DateTime<Utc>| {
             (committed_at - appended_at).to_std().unwrap_or(Duration::ZERO)
         };
-        if let Some(newest) = self.0.iter().filter_map(|(_, appended_at)| *appended_at).max() {
+        if let Some(newest) = committed.iter().filter_map(|(_, appended_at)| *appended_at).max() {
             metrics::histogram!("order_ledger_projector_delay_seconds").record(delay(newest));
         }
         let Some(mut updates) = to.updates() else { return };
         // The rows are in the order of the records, of which some may have become dead letters.
-        let mut appended = self.0.iter();
+        let mut appended = committed.iter();
         for row in &commit.history {
             let Some((_, appended_at)) = appended.find(|(at, _)| *at == row.position) else {
                 return;

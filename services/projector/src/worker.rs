@@ -1,18 +1,19 @@
 //! One member of the projector group: receive, fold, commit, announce.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use events::{Order, OrderId};
 use ports::{
-    AppendError, Backoff, Commit, CommitError, LogRecord, Partition, Position, Progress,
+    AppendError, Backoff, Commit, CommitError, LogRecord, Offset, Partition, Position, Progress,
     StoreError, StoredSnapshot, Subscription, SubscriptionEvent,
 };
-use projection::{Anomaly, Known, Projected, Projection};
+use projection::{Anomaly, Discarded, Known, Projected, Projection};
 use tokio::time::Instant;
 
 use crate::{
@@ -150,18 +151,36 @@ impl Worker {
         self.announce_again().await;
     }
 
-    /// Projects one batch. `None` if what it was folded from is not stored any more, or if `stop` came first; nothing is
-    /// stored then.
+    /// Projects one batch. `None` if what it was folded from is not stored any more, or if `stop` came first; nothing more
+    /// is stored then.
     async fn project(&mut self, records: Vec<LogRecord>) -> Option<Vec<Position>> {
         let records = self.unseen(records);
         if records.is_empty() {
             return Some(Vec::new());
         }
-        let appended = Appended::of(&records);
-        let (now, undecided) = (self.parts.clock.now(), HashSet::new());
-        let projection = Projection::decode(records, self.partitions, now, &undecided);
+        let mut appended = Appended::of(&records);
+        // What is read for the first time has no letter yet that someone could have discarded.
+        let (now, discarded) = (self.parts.clock.now(), Discarded::default());
+        let mut left = Some(Projection::decode(records, self.partitions, now, &discarded));
+        let mut next = BTreeMap::new();
+        while let Some(projection) = left {
+            left = self.project_some(projection, now, &mut appended, &mut next).await?;
+        }
+        let position = |(partition, offset)| Position { partition, offset };
+        Some(next.into_iter().map(position).collect())
+    }
+
+    /// Projects as much at once as its announcements leave room for, which is a whole batch unless orders are large. Gives
+    /// back what is left.
+    async fn project_some(
+        &mut self,
+        projection: Projection,
+        now: DateTime<Utc>,
+        appended: &mut Appended,
+        next: &mut BTreeMap<Partition, Offset>,
+    ) -> Option<Option<Projection>> {
         let known = self.load(&projection.orders()).await?;
-        let Projected { mut commit, mut announcements, anomalies, traced } =
+        let Projected { mut commit, mut announcements, anomalies, traced, rest } =
             projection.fold(known, &self.held);
         // The last batch's announcements had the time of this load and fold.
         self.settle().await;
@@ -184,8 +203,8 @@ impl Worker {
         }
         count(&commit, &anomalies);
         appended.measure(&commit, committed_at, &self.parts.measures);
-        let next = commit.partitions.iter();
-        Some(next.map(|s| Position { partition: s.partition, offset: s.next }).collect())
+        next.extend(commit.partitions.iter().map(|step| (step.partition, step.next)));
+        Some(rest)
     }
 
     /// Drops records of partitions that are not held any more, and those that were accounted for before.

@@ -10,21 +10,22 @@
 
 mod catch_up;
 mod check;
+mod discards;
 mod error;
 mod load;
 mod pace;
+mod parked;
 mod plan;
 mod reindex;
 mod search;
 mod steer;
 mod transitions;
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use ports::{
-    Clock, Consumer, DeadLetters, EventLog, Generation, GenerationStore, Generations, LetterFilter,
-    LetterStatus, NewGeneration, OrderStore, Position, SearchGenerations, Stage, StoreError, Topic,
-    TransitionStream, Wanted,
+    Clock, DeadLetters, EventLog, Generation, GenerationStore, Generations, NewGeneration,
+    OrderStore, Position, SearchGenerations, Stage, StoreError, Topic, TransitionStream, Wanted,
 };
 
 use self::{
@@ -105,7 +106,14 @@ pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed
     let steering = Steering::new(Arc::clone(&parts.generations), number, watch, plan.rate);
     let replayed = finish(parts, plan, number, &store, &steering).await;
     match (&replayed, plan.source) {
-        (Err(ReplayError::Cancelled(_) | ReplayError::Differs { .. }), Source::Log) => {
+        (
+            Err(
+                ReplayError::Cancelled(_)
+                | ReplayError::Differs { .. }
+                | ReplayError::Discarded { .. },
+            ),
+            Source::Log,
+        ) => {
             drop(store);
             parts.generations.remove(number).await?;
         }
@@ -216,24 +224,6 @@ async fn create(
     }
 }
 
-/// Where the records stand that someone discarded: they park no order.
-async fn discarded(letters: &dyn DeadLetters) -> Result<HashSet<Position>, StoreError> {
-    const PAGE: usize = 1_000;
-    let filter = LetterFilter {
-        consumer: Some(Consumer::Projector),
-        statuses: vec![LetterStatus::Discarded, LetterStatus::Discard],
-        order: None,
-    };
-    let mut discarded = HashSet::new();
-    let mut after = None;
-    loop {
-        let page = letters.letters(&filter, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(discarded) };
-        after = Some(last.key());
-        discarded.extend(page.iter().map(|letter| letter.record.position));
-    }
-}
-
 /// How many records may be left to fold while the projectors stand still.
 const REST_MAX: i64 = 2_000;
 
@@ -307,6 +297,11 @@ async fn cut(
     let cut = parts.generations.begin_cut(number).await?;
     let live = cut.live().iter().map(|live| (live.partition, live.next)).collect();
     advance(parts, store.as_ref(), &live, steering).await?;
+    // It can't be taken back (promise 10), and what was folded of it can't be undone here.
+    let unheeded = discards::unheeded(parts.dead_letters.as_ref(), store.as_ref()).await?;
+    if let Some(position) = unheeded {
+        return Err(ReplayError::Discarded { generation: number, position });
+    }
     cut.finish(parts.clock.now(), search_pending).await?;
     let held_ms = begun.elapsed().as_millis();
     tracing::info!(

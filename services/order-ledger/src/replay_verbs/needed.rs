@@ -45,6 +45,8 @@ const fn passes(error: &ReplayError) -> bool {
         | ReplayError::Log(LogError::Unavailable(_))
         | ReplayError::Store(StoreError::Unavailable(_))
         | ReplayError::Search(SearchError::Unavailable(_))
+        // Another one heeds it.
+        | ReplayError::Discarded { .. }
         // The state is ours by then; the role `search` sees to the rest.
         | ReplayError::SearchPending { .. } => true,
         ReplayError::Cancelled(_)

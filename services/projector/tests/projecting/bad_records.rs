@@ -8,7 +8,7 @@ use ports::{
     Commit, DeadLetterReason, Epoch, HistoryOutcome, LogRecord, NewRecord, Offset, Partition,
     Position, Progress, partition_for_key,
 };
-use projection::{Known, Projected, Projection};
+use projection::{Discarded, Known, Projected, Projection};
 use projector::Settings;
 use testkit::sample::{self, at, order_id};
 
@@ -46,7 +46,7 @@ fn project(records: Vec<LogRecord>, snapshots: HashMap<OrderId, Order>) -> Proje
         })
         .collect();
     let known = Known { snapshots, parked: HashSet::new() };
-    Projection::decode(records, PARTITIONS, at(99), &HashSet::new()).fold(known, &progress)
+    Projection::decode(records, PARTITIONS, at(99), &Discarded::default()).fold(known, &progress)
 }
 
 #[test]

@@ -54,6 +54,26 @@ async fn stopping_leaves_nothing_undone() {
     assert_eq!(i64::try_from(told).unwrap(), folded, "every event of these is told once");
 }
 
+/// More orders than are looked at in one go, each of which comes again later on.
+#[tokio::test]
+async fn what_is_announced_again_is_announced_once() {
+    let world = World::open().await;
+    let orders: Vec<_> = (0..1_800).map(sample::order_id).collect();
+    let placed = orders.iter().map(|order| record(&sample::placed(*order)));
+    let captured = orders.iter().map(|order| record(&sample::captured(*order)));
+    world.append(placed.chain(captured).collect()).await;
+    world.rival().fold(usize::MAX).await;
+    let running = world.start(Settings::default());
+    wait_for("everything is announced", PATIENCE, async || {
+        world.progress().await.iter().all(|at| at.announced == at.next).then_some(())
+    })
+    .await;
+    running.stop().await;
+    world.check(false).await;
+    let told = log::read_all(world.log.as_ref(), Topic::StateChanged).await.len();
+    assert_eq!(told, 2 * orders.len());
+}
+
 #[tokio::test]
 async fn stopping_before_anything_came_is_fine() {
     let world = World::open().await;

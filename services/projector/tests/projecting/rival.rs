@@ -1,16 +1,13 @@
 //! Another projector at work on the same partitions. It commits, at once or late, and dies before it announces anything.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use adapter_embedded::SqliteStore;
 use ports::{
     Commit, CommitError, Consumer, DeadLetter, DeadLetters as _, EventLog, LetterFilter,
     LetterStatus, LogRecord, OrderStore as _, Partition, PartitionCommit, Topic,
 };
-use projection::{Decided, Known, Projected, Projection, Refolded};
+use projection::{Decided, Discarded, Known, Projected, Projection, Refolded};
 use testkit::{log, sample};
 
 use crate::story::PARTITIONS;
@@ -39,7 +36,7 @@ impl Rival {
             *taken += usize::from(new);
             new && *taken <= most
         });
-        let undecided = HashSet::new();
+        let undecided = Discarded::default();
         let projection = Projection::decode(records, PARTITIONS, sample::at(0), &undecided);
         let parked = self.store.parked(&projection.orders()).await.unwrap();
         let stored = self.store.load(&projection.orders()).await.unwrap();

@@ -1,6 +1,9 @@
 //! Catching up: as a projector folds, a batch a transaction, but nothing is announced.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use codec::decode_snapshot;
 use events::{Order, OrderId};
@@ -8,7 +11,8 @@ use ports::{GenerationStore, Offset, Partition, Progress, StoreError, StoredSnap
 use projection::{Known, Projected, Projection};
 
 use super::{
-    Parts, ReplayError, discarded,
+    Parts, ReplayError,
+    discards::Discards,
     steer::{PartitionReport, Steering},
 };
 
@@ -33,7 +37,6 @@ pub(super) async fn advance(
     steering: &Steering,
 ) -> Result<(), ReplayError> {
     let partitions = parts.log.partitions(Topic::Events).await?;
-    let discarded = discarded(parts.dead_letters.as_ref()).await?;
     for progress in store.progress(&[]).await? {
         let Progress { partition, next, .. } = progress;
         let until = ends.get(&partition).copied().unwrap_or(next);
@@ -41,18 +44,25 @@ pub(super) async fn advance(
             continue;
         }
         let mut held = BTreeMap::from([(partition, progress)]);
+        let mut discards = Discards::new(Arc::clone(&parts.dead_letters), partition, next);
         let mut reader = parts.log.read(Topic::Events, partition, next, until).await?;
         loop {
             let records = reader.next().await?;
-            let (Some(last), count) = (records.last(), records.len()) else { break };
+            let count = records.len();
+            let Some(last) = records.last() else { break };
             let next = last.position.offset.next();
-            let now = parts.clock.now();
-            let projection = Projection::decode(records, partitions, now, &discarded);
-            let known = load(store, &projection.orders()).await?;
-            let Projected { commit, .. } = projection.fold(known, &held);
-            store.commit(&commit).await?;
-            let digest = commit.partitions.first().map_or(progress.digest, |step| step.digest);
-            held.insert(partition, Progress { next, digest, ..progress });
+            let (now, discarded) = (parts.clock.now(), discards.of(&records).await?);
+            let mut left = Some(Projection::decode(records, partitions, now, discarded));
+            while let Some(projection) = left {
+                let known = load(store, &projection.orders()).await?;
+                let Projected { commit, rest, .. } = projection.fold(known, &held);
+                store.commit(&commit).await?;
+                for step in commit.partitions {
+                    let (next, digest) = (step.next, step.digest);
+                    held.insert(partition, Progress { next, digest, ..progress });
+                }
+                left = rest;
+            }
             steering.moved(partition, next, count).await?;
         }
     }

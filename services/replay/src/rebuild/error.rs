@@ -1,6 +1,6 @@
 //! Why a replay ends early.
 
-use ports::{CommitError, LogError, SearchError, StoreError};
+use ports::{CommitError, LogError, Position, SearchError, StoreError};
 
 use crate::{Difference, VerifyError};
 
@@ -49,6 +49,18 @@ pub enum ReplayError {
         differences: u64,
         /// One of them.
         first: Box<Difference>,
+    },
+    /// What was built has folded a record that was discarded after it had been read.
+    #[error(
+        "generation {generation} did not become live: the record at {}/{} was discarded after it had been folded; \
+         replay again",
+        position.partition, position.offset
+    )]
+    Discarded {
+        /// Which.
+        generation: u32,
+        /// Where the record stands.
+        position: Position,
     },
     /// The log can't be read.
     #[error("can't read the event log")]

@@ -12,8 +12,8 @@ use std::{
 use events::{Digest, Event, Order, OrderId, State, Version};
 use fastbloom::BloomFilter;
 use ports::{
-    Clock, Commit, Epoch, GenerationStore, LetterStatus, LogRecord, Offset, Partition,
-    PartitionCommit, Place, Position, Reader, SnapshotRow, Topic,
+    Clock, Commit, DeadLetters, Epoch, GenerationStore, LetterStatus, LogRecord, Offset, Partition,
+    PartitionCommit, Place, Position, Reader, SnapshotRow, StoreError, Topic,
 };
 use projection::{Chain, Entry, Step};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::{
     Parts, Plan, ReplayError, Until,
     catch_up::decode,
-    discarded,
+    discards::Discards,
     steer::{PartitionReport, Phase, Steering},
 };
 
@@ -55,7 +55,6 @@ pub(super) async fn load(
         until: bound.0,
     });
     steering.phase(Phase::Loading, &rows.collect::<Vec<_>>()).await?;
-    let discarded = Arc::new(discarded(parts.dead_letters.as_ref()).await?);
     let (at_once, rows) = if steering.is_paced { (1, ROWS_PACED) } else { (AT_ONCE, ROWS) };
     let mut waiting = bounds.into_iter();
     let mut loading = JoinSet::new();
@@ -65,8 +64,9 @@ pub(super) async fn load(
             && let Some((partition, bound)) = waiting.next()
         {
             let (store, steering) = (Arc::clone(store), Arc::clone(steering));
-            let mut loader = Loader::new(partition, partitions, store, Arc::clone(&parts.clock));
-            (loader.discarded, loader.rows_max) = (Arc::clone(&discarded), rows);
+            let (clock, letters) = (Arc::clone(&parts.clock), Arc::clone(&parts.dead_letters));
+            let mut loader = Loader::new(partition, partitions, store, clock, letters);
+            loader.rows_max = rows;
             let (log, until) = (Arc::clone(&parts.log), until.clone());
             loading.spawn(async move {
                 let reader = log.read(Topic::Events, partition, Offset::START, bound).await?;
@@ -111,7 +111,7 @@ struct Loader {
     next: Offset,
     chain: Chain,
     /// Records that someone discarded.
-    discarded: Arc<HashSet<Position>>,
+    discards: Discards,
     /// Orders that wait for a decision on a dead letter; as few as these are.
     parked: HashSet<OrderId>,
     /// `until` came before the end.
@@ -135,6 +135,7 @@ impl Loader {
         partitions: u32,
         store: Arc<dyn GenerationStore>,
         clock: Arc<dyn Clock>,
+        letters: Arc<dyn DeadLetters>,
     ) -> Self {
         Self {
             partition,
@@ -143,7 +144,7 @@ impl Loader {
             clock,
             next: Offset::START,
             chain: Chain::at(partition, Offset::START, Digest::ZERO),
-            discarded: Arc::default(),
+            discards: Discards::new(letters, partition, Offset::START),
             parked: HashSet::new(),
             stopped: false,
             held: HashMap::new(),
@@ -166,7 +167,7 @@ impl Loader {
             if records.is_empty() {
                 break;
             }
-            let entries = self.decode(records, until);
+            let entries = self.decode(records, until).await?;
             self.read_back(&entries).await?;
             let count = entries.len();
             self.fold(entries);
@@ -185,8 +186,13 @@ impl Loader {
         self.write().await
     }
 
-    fn decode(&mut self, records: Vec<LogRecord>, until: &Until) -> Vec<Entry> {
+    async fn decode(
+        &mut self,
+        records: Vec<LogRecord>,
+        until: &Until,
+    ) -> Result<Vec<Entry>, StoreError> {
         let now = self.clock.now();
+        let discarded = self.discards.of(&records).await?;
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             if until.is_past(&record) {
@@ -195,9 +201,9 @@ impl Loader {
             }
             self.next = record.position.offset.next();
             self.rows.checkpoints.extend(self.chain.add(&record));
-            entries.push(Entry::read(record, self.partitions, now, &self.discarded));
+            entries.push(Entry::read(record, self.partitions, now, discarded));
         }
-        entries
+        Ok(entries)
     }
 
     /// Takes orders back that were let go of too early.

@@ -5,17 +5,13 @@
 //! written twice. Memory is bounded by the requests under way. A document that the index refuses does not hold up the
 //! others: it is counted and told.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use events::OrderId;
 use ports::{
-    Consumer, DeadLetters, IndexOutcome, LetterFilter, LetterStatus, NewIndex, Offset,
-    OrderDocument, OrderStore, Partition, SearchError, StoreError, StoredSnapshot,
-    TransitionStream, retry_until_ok,
+    DeadLetters, IndexOutcome, NewIndex, Offset, OrderDocument, OrderStore, Partition, SearchError,
+    StoreError, StoredSnapshot, TransitionStream, retry_until_ok,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Parts, ReplayError,
     catch_up::{behind, decode},
+    parked::Parked,
     steer::{Phase, Steering},
     transitions,
 };
@@ -77,7 +74,7 @@ pub(super) struct Filling {
     /// It is as new as the store was there, or newer.
     followed: BTreeMap<Partition, Offset>,
     /// Orders that may move without a record above: someone decides on a dead letter below.
-    parked: BTreeSet<OrderId>,
+    parked: Parked,
     writing: JoinSet<Result<Reindexed, ReplayError>>,
     done: Reindexed,
 }
@@ -85,9 +82,10 @@ pub(super) struct Filling {
 impl Filling {
     /// Makes an empty index. What moves from here on will be followed.
     pub(super) async fn begin(parts: &Parts, from: State<'_>) -> Result<Self, ReplayError> {
-        // The progress first: a letter that comes after it parks an order that has a record above.
+        // The progress first: a letter that comes after this look parks an order that has a record above.
         let progress = from.orders.progress(&[]).await?;
-        let parked = parked(from.dead_letters).await?;
+        let mut parked = Parked::default();
+        parked.look(from.dead_letters).await?;
         let index = patiently("create an index", || parts.search.create()).await?;
         Ok(Self {
             index: index.into(),
@@ -127,16 +125,19 @@ impl Filling {
         from: State<'_>,
         steering: &Steering,
     ) -> Result<u64, ReplayError> {
+        // Each time in this order: one that came to wait since the last look and waits no longer has moved above the progress
+        // of that time, and is read now; one that waits still is read again each time.
         let progress = from.orders.progress(&[]).await?;
+        self.parked.look(from.dead_letters).await?;
         let ends = progress.iter().map(|at| (at.partition, at.next)).collect();
         let mut left = progress.clone();
         for row in &mut left {
-            row.next = self.followed.get(&row.partition).copied().unwrap_or(Offset::START);
+            row.next = self.from(row.partition);
         }
         steering.phase(Phase::Following, &behind(&left, &ends)).await?;
         let before = self.written().await?;
         for (partition, end) in ends {
-            let mut next = self.followed.get(&partition).copied().unwrap_or(Offset::START);
+            let mut next = self.from(partition);
             while next < end {
                 let touched = from.orders.touched_since(partition, next, DOCUMENTS).await?;
                 let is_last = touched.len() < DOCUMENTS;
@@ -148,10 +149,16 @@ impl Filling {
             }
             self.followed.insert(partition, end);
         }
-        for orders in self.parked.iter().copied().collect::<Vec<_>>().chunks(DOCUMENTS) {
+        for orders in self.parked.orders().chunks(DOCUMENTS) {
             self.write_orders(from.orders, orders).await?;
         }
         Ok(self.written().await?.saturating_sub(before))
+    }
+
+    /// From where on what has moved is not written yet, or may have moved once more.
+    fn from(&self, partition: Partition) -> Offset {
+        let followed = self.followed.get(&partition).copied().unwrap_or(Offset::START);
+        self.parked.from(partition, followed)
     }
 
     /// [`NewIndex::take_writes`].
@@ -256,23 +263,6 @@ async fn write(
         }
     }
     Ok(written)
-}
-
-/// The orders that wait for a decision on a dead letter.
-async fn parked(letters: &dyn DeadLetters) -> Result<BTreeSet<OrderId>, StoreError> {
-    let filter = LetterFilter {
-        consumer: Some(Consumer::Projector),
-        statuses: vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard],
-        order: None,
-    };
-    let mut parked = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = letters.letters(&filter, after, DOCUMENTS).await?;
-        let Some(last) = page.last() else { return Ok(parked) };
-        after = Some(last.key());
-        parked.extend(page.iter().filter_map(|letter| letter.parks));
-    }
 }
 
 /// Asks an index again as long as it is away or too busy, within reason.

@@ -65,6 +65,12 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Whether the letter that is stored of a record is the account of it, whatever the record says by now: someone discarded
+    /// it, and that holds.
+    pub(super) fn is_discarded(&self, offset: Offset) -> bool {
+        self.letters.get(&offset).is_some_and(|letter| letter.status.is_without_record())
+    }
+
     /// Compares what is stored of a record with the row that it must have. What became of the event is left open if a
     /// letter of its `order_waits`, or did.
     pub(super) fn event(

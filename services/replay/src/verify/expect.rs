@@ -7,16 +7,16 @@ use ports::{HistoryOutcome, HistoryRow, LogRecord, partition_for_key};
 pub(super) enum Read {
     /// An event of an order that lives there.
     Event(Box<Event>),
-    /// A dead letter.
+    /// A dead letter, or what must stay one.
     Unreadable {
         /// The order that waits for a decision on it.
         parks: Option<OrderId>,
     },
 }
 
-/// Reads a record of a topic of so many partitions.
-pub(super) fn read(record: &LogRecord, partitions: u32) -> Read {
-    match event(record, partitions) {
+/// Reads a record of a topic of so many partitions, unless someone discarded it.
+pub(super) fn read(record: &LogRecord, partitions: u32, is_discarded: bool) -> Read {
+    match event(record, partitions).filter(|_| !is_discarded) {
         Some(event) => Read::Event(Box::new(event)),
         None => Read::Unreadable { parks: meant_for(record, partitions) },
     }

@@ -105,8 +105,13 @@ impl<'a> PartitionCheck<'a> {
             let stored = Accounts::load(self.ledger, self.partition, self.next, end, self.page);
             let (accounts, records) = tokio::join!(stored, digested);
             let (mut accounts, records) = (accounts?, records?);
-            let read: Vec<_> =
-                records.iter().map(|(record, _)| expect::read(record, self.partitions)).collect();
+            let read: Vec<_> = records
+                .iter()
+                .map(|(record, _)| {
+                    let is_discarded = accounts.is_discarded(record.position.offset);
+                    expect::read(record, self.partitions, is_discarded)
+                })
+                .collect();
             let touched = read.iter().filter_map(|read| match read {
                 Read::Event(event) => Some(event.order_id),
                 Read::Unreadable { .. } => None,

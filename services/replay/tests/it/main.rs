@@ -10,6 +10,8 @@ mod audit;
 mod bounded;
 mod copies;
 mod differing;
+mod following;
+mod heeded;
 mod hooked;
 mod interrupted;
 mod parking;

@@ -12,10 +12,7 @@ use std::{
 
 use events::OrderId;
 use futures::future::FutureExt as _;
-use ports::{
-    Clock as _, DeadLetters as _, Generations as _, LetterFilter, LetterStatus, OrderStore,
-    SearchIndex as _, Stage, TransitionStream as _, Wanted,
-};
+use ports::{Clock as _, Generations as _, SearchIndex as _, Stage, TransitionStream as _, Wanted};
 use replay::{Only, Parts, Phase, Plan, ReplayError, Report, Source, Watch, replay};
 use serde_json::json;
 use testkit::{TestClock, sample, wait_for};
@@ -26,7 +23,7 @@ use crate::{
     world::{World, lives},
 };
 
-const SEARCH: Plan = Plan { only: Some(Only::Search), ..ALL };
+pub(crate) const SEARCH: Plan = Plan { only: Some(Only::Search), ..ALL };
 const STATE: Plan = Plan { only: Some(Only::State), ..ALL };
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,7 +37,7 @@ async fn live(world: &World) -> ports::Generation {
 }
 
 /// Parts where something is done at a call of whoever builds the index: once, and before it goes on.
-fn at(world: &World, at: (Call, When), act: Hook) -> Parts {
+pub(crate) fn at(world: &World, at: (Call, When), act: Hook) -> Parts {
     let done = Arc::new(AtomicBool::new(false));
     let hook: Hook = Arc::new(move |n, call, when| {
         if (call, when) == at && !done.swap(true, Ordering::Relaxed) {
@@ -235,43 +232,6 @@ async fn the_index_follows_what_comes_meanwhile() {
     searcher.stop().await;
     let orders = world.orders().await;
     assert_eq!((world.good().await.documents, indexed(&world).await), (orders, orders));
-}
-
-async fn version_of(store: &dyn OrderStore, order: OrderId) -> u64 {
-    let stored = store.load(&[order]).await.unwrap();
-    codec::decode_snapshot(&stored[0].bytes).unwrap().version.get()
-}
-
-/// No record comes for it: it moves because someone decides on a record of long ago.
-#[tokio::test]
-async fn an_order_that_is_parked_no_longer_is_followed() {
-    let order = sample::order_id(1);
-    let events = sample::lifecycle(order);
-    let world = World::folded(&events[..1]).await;
-    world.park(order).await;
-    world.append(&events[1..]).await;
-    world.append(&lives(2..20)).await;
-    world.fold().await;
-    let projector = world.projector();
-    let (store, last) = (world.store.clone(), events.len() as u64);
-    let decide: Hook = Arc::new(move |_, _, _| {
-        let store = store.clone();
-        async move {
-            let letters = store.letters(&LetterFilter::default(), None, 9).await.unwrap();
-            store.decide(letters[0].key(), LetterStatus::Discard).await.unwrap();
-            // The projector carries it out; not `wait_for`, whose future can't be sent to another thread.
-            while version_of(store.as_ref(), order).await < last {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Ok(())
-        }
-        .boxed()
-    });
-    let deciding = at(&world, (Call::Upsert, When::After), decide);
-    replay(&deciding, &SEARCH, unwatched()).await.unwrap();
-    projector.stop().await;
-    assert_eq!(world.index.versions(&[order]).await.unwrap(), [(order, last)].into());
-    world.good().await;
 }
 
 /// A document that can't be indexed does not hold up the others.

@@ -144,6 +144,15 @@ impl World {
         .await;
     }
 
+    /// Waits until a projector that works has announced all that is folded, and written that down.
+    pub(crate) async fn all_is_announced(&self) {
+        wait_for("everything is announced", PATIENCE, async || {
+            let progress = self.store.progress(&[]).await.unwrap();
+            progress.iter().all(|p| p.announced == p.next).then_some(())
+        })
+        .await;
+    }
+
     /// Puts something else into the store, behind the projector's back.
     pub(crate) async fn tamper(&self, order: Order, bytes: Bytes, position: Position) {
         let row = SnapshotRow { order, bytes, position };
