@@ -84,7 +84,7 @@ async fn by_lettre(url: &str, from: &str, changes: &[StateChange]) -> Result<f64
 
 /// Mails a second, rendered beforehand.
 async fn by_connections(url: &str, from: &str, changes: &[StateChange]) -> Result<f64, Failure> {
-    let mailer = SmtpMailer::new(url, from, clock())?;
+    let mailer = SmtpMailer::new(url, from, mailer::Settings::default().answer_timeout, clock())?;
     let mails = rendered(changes)?;
     let start = Instant::now();
     let sent = stream::iter(&mails).map(|mail| mailer.send(mail));
@@ -98,7 +98,7 @@ async fn by_the_mailer(url: &str, from: &str, changes: &[StateChange]) -> Result
     let records = changes.iter().map(codec::state_change_record).collect();
     log::append(installation.log.as_ref(), Topic::StateChanged, records).await;
     let mailer = Arc::new(Counting {
-        mailer: SmtpMailer::new(url, from, clock())?,
+        mailer: SmtpMailer::new(url, from, mailer::Settings::default().answer_timeout, clock())?,
         began: OnceLock::new(),
         sent: AtomicUsize::new(0),
     });

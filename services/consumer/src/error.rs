@@ -32,7 +32,9 @@ impl Error {
             | Self::Store(StoreError::Unavailable(_))
             | Self::Search(SearchError::Unavailable(_))
             // A server that refuses to talk to us may be told otherwise while we run: a password, an allow list.
-            | Self::Mail(MailError::Transient(_) | MailError::Refused(_)) => true,
+            | Self::Mail(
+                MailError::Transient(_) | MailError::Unanswered(_) | MailError::Refused(_),
+            ) => true,
             Self::Log(LogError::Unfit(_) | LogError::Expired { .. })
             | Self::Append(AppendError::TooLarge { .. })
             | Self::Store(StoreError::Corrupt(_) | StoreError::OtherFold { .. })

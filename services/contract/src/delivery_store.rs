@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use events::Version;
 use futures::future::join_all;
-use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery, Traceparent};
+use ports::{
+    Delivery, DeliveryKey, DeliveryResult, DeliveryStore, Finished, NewDelivery, Traceparent,
+};
 use testkit::sample::{at, order_id};
 
 /// Makes a test of every case; `$with` hands each a fresh, prepared [`ports::DeliveryStore`].
@@ -25,6 +27,10 @@ macro_rules! delivery_store {
                 what_is_to_be_retried_comes_back_when_due,
                 a_late_word_does_not_undo_sent,
                 of_two_words_the_final_one_counts,
+                a_late_word_leaves_the_next_claim_alone,
+                a_late_final_word_counts,
+                of_two_pending_words_that_of_the_newest_claim_counts,
+                what_is_put_back_has_not_been_tried,
                 next_due_is_the_soonest_that_no_one_claimed,
                 an_empty_store_has_nothing_to_do,
             ]
@@ -53,13 +59,28 @@ fn traceparent(n: u64) -> Option<Traceparent> {
     Traceparent::new(u128::from(n % 2) << 100, n, 1)
 }
 
-fn claimed(n: u64, attempts: u32) -> Delivery {
+/// The n-th delivery, claimed at `now` for [`LEASE`].
+fn claimed(n: u64, attempts: u32, now: i64) -> Delivery {
     Delivery {
         key: key(n),
         state_change: Bytes::from(format!("change {n}\0")),
         attempts,
+        claimed_until: at(now) + LEASE,
         traceparent: traceparent(n),
     }
+}
+
+/// What is said of the n-th, claimed at `claimed_at`.
+fn word(n: u64, claimed_at: i64, result: DeliveryResult) -> Finished {
+    Finished { key: key(n), claimed_until: at(claimed_at) + LEASE, result }
+}
+
+fn retry(due: i64) -> DeliveryResult {
+    DeliveryResult::Retry { due_at: at(due), error: "timed out".to_owned() }
+}
+
+fn put_back() -> DeliveryResult {
+    DeliveryResult::PutBack { error: "the server went away".to_owned() }
 }
 
 async fn claim(store: &dyn DeliveryStore, now: i64, limit: usize) -> Vec<Delivery> {
@@ -70,9 +91,9 @@ async fn claim(store: &dyn DeliveryStore, now: i64, limit: usize) -> Vec<Deliver
 pub async fn due_deliveries_are_claimed_those_due_longest_first(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 30), delivery(2, 10), delivery(3, 20), delivery(4, 99)]).await.unwrap();
     assert_eq!(claim(store, 9, 10).await, []);
-    assert_eq!(claim(store, 10, 10).await, [claimed(2, 1)]);
-    assert_eq!(claim(store, 50, 1).await, [claimed(3, 1)]);
-    assert_eq!(claim(store, 50, 10).await, [claimed(1, 1)]);
+    assert_eq!(claim(store, 10, 10).await, [claimed(2, 1, 10)]);
+    assert_eq!(claim(store, 50, 1).await, [claimed(3, 1, 50)]);
+    assert_eq!(claim(store, 50, 10).await, [claimed(1, 1, 50)]);
     assert_eq!(store.counts().await.unwrap(), (4, 0, 0));
     assert_eq!(store.pending().await.unwrap(), 4);
 }
@@ -80,9 +101,9 @@ pub async fn due_deliveries_are_claimed_those_due_longest_first(store: &dyn Deli
 /// A sender that died does not keep its mails for ever.
 pub async fn a_claim_keeps_others_away_until_it_runs_out(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 0)]).await.unwrap();
-    assert_eq!(claim(store, 0, 10).await, [claimed(1, 1)]);
+    assert_eq!(claim(store, 0, 10).await, [claimed(1, 1, 0)]);
     assert_eq!(claim(store, 59, 10).await, []);
-    assert_eq!(claim(store, 61, 10).await, [claimed(1, 2)]);
+    assert_eq!(claim(store, 61, 10).await, [claimed(1, 2, 61)]);
     assert_eq!(claim(store, 62, 10).await, []);
     assert_eq!(store.counts().await.unwrap(), (1, 0, 0));
 }
@@ -114,10 +135,10 @@ pub async fn adding_again_changes_nothing(store: &dyn DeliveryStore) {
     store.add(&[other.clone(), other]).await.unwrap();
     let mut all = claim(store, 0, 10).await;
     all.sort_by_key(|delivery| delivery.key.version);
-    assert_eq!(all, [claimed(1, 1), claimed(2, 1), claimed(3, 1)]);
+    assert_eq!(all, [claimed(1, 1, 0), claimed(2, 1, 0), claimed(3, 1, 0)]);
 
     let failed = DeliveryResult::Failed { error: "no such mailbox".to_owned() };
-    store.finish(at(1), &[(key(1), DeliveryResult::Sent), (key(2), failed)]).await.unwrap();
+    store.finish(at(1), &[word(1, 0, DeliveryResult::Sent), word(2, 0, failed)]).await.unwrap();
     store.add(&first).await.unwrap();
     assert_eq!(store.counts().await.unwrap(), (1, 1, 1));
     assert_eq!(claim(store, 2, 10).await, []);
@@ -145,7 +166,7 @@ pub async fn what_is_sent_or_failed_never_comes_back(store: &dyn DeliveryStore) 
     store.add(&[delivery(1, 0), delivery(2, 0)]).await.unwrap();
     assert_eq!(claim(store, 0, 10).await.len(), 2);
     let failed = DeliveryResult::Failed { error: "550 no such mailbox\0".to_owned() };
-    store.finish(at(1), &[(key(2), failed), (key(1), DeliveryResult::Sent)]).await.unwrap();
+    store.finish(at(1), &[word(2, 0, failed), word(1, 0, DeliveryResult::Sent)]).await.unwrap();
     assert_eq!(claim(store, 100_000, 10).await, []);
     assert_eq!(store.counts().await.unwrap(), (0, 1, 1));
     assert_eq!(store.next_due().await.unwrap(), None);
@@ -155,13 +176,12 @@ pub async fn what_is_sent_or_failed_never_comes_back(store: &dyn DeliveryStore) 
 pub async fn what_is_to_be_retried_comes_back_when_due(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 0), delivery(2, 0)]).await.unwrap();
     assert_eq!(claim(store, 0, 10).await.len(), 2);
-    let retry = |due| DeliveryResult::Retry { due_at: at(due), error: "greylisted".to_owned() };
-    store.finish(at(1), &[(key(1), retry(20)), (key(2), retry(500))]).await.unwrap();
+    store.finish(at(1), &[word(1, 0, retry(20)), word(2, 0, retry(500))]).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
     assert_eq!(claim(store, 19, 10).await, []);
-    assert_eq!(claim(store, 21, 10).await, [claimed(1, 2)]);
-    assert_eq!(claim(store, 499, 1).await, [claimed(1, 3)]);
-    assert_eq!(claim(store, 501, 10).await, [claimed(2, 2)]);
+    assert_eq!(claim(store, 21, 10).await, [claimed(1, 2, 21)]);
+    assert_eq!(claim(store, 499, 1).await, [claimed(1, 3, 499)]);
+    assert_eq!(claim(store, 501, 10).await, [claimed(2, 2, 501)]);
     assert_eq!(store.counts().await.unwrap(), (2, 0, 0));
 }
 
@@ -169,9 +189,8 @@ pub async fn what_is_to_be_retried_comes_back_when_due(store: &dyn DeliveryStore
 pub async fn a_late_word_does_not_undo_sent(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 0)]).await.unwrap();
     assert_eq!(claim(store, 0, 10).await.len(), 1);
-    store.finish(at(1), &[(key(1), DeliveryResult::Sent)]).await.unwrap();
-    let late = DeliveryResult::Retry { due_at: at(5), error: "timed out".to_owned() };
-    store.finish(at(2), &[(key(1), late)]).await.unwrap();
+    store.finish(at(1), &[word(1, 0, DeliveryResult::Sent)]).await.unwrap();
+    store.finish(at(2), &[word(1, 0, retry(5))]).await.unwrap();
     assert_eq!(claim(store, 10, 10).await, []);
     assert_eq!(store.counts().await.unwrap(), (0, 1, 0));
     assert_eq!(store.pending().await.unwrap(), 0);
@@ -181,24 +200,77 @@ pub async fn a_late_word_does_not_undo_sent(store: &dyn DeliveryStore) {
 pub async fn of_two_words_the_final_one_counts(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 0), delivery(2, 0), delivery(3, 0)]).await.unwrap();
     assert_eq!(claim(store, 0, 10).await.len(), 3);
-    let late = || DeliveryResult::Retry { due_at: at(5), error: "timed out".to_owned() };
     let words = [
-        (key(2), late()),
-        (key(1), DeliveryResult::Sent),
-        (key(2), DeliveryResult::Sent),
-        (key(3), late()),
-        (key(1), late()),
+        word(2, 0, retry(5)),
+        word(1, 0, DeliveryResult::Sent),
+        word(2, 0, DeliveryResult::Sent),
+        word(3, 0, retry(5)),
+        word(1, 0, retry(5)),
     ];
     store.finish(at(1), &words).await.unwrap();
     assert_eq!(store.counts().await.unwrap(), (1, 2, 0));
-    assert_eq!(claim(store, 6, 10).await, [claimed(3, 2)]);
+    assert_eq!(claim(store, 6, 10).await, [claimed(3, 2, 6)]);
+}
+
+/// Its sender could not reach the store for longer than its claim lasted; the next one is sending.
+pub async fn a_late_word_leaves_the_next_claim_alone(store: &dyn DeliveryStore) {
+    store.add(&[delivery(1, 0), delivery(2, 0)]).await.unwrap();
+    assert_eq!(claim(store, 0, 10).await.len(), 2);
+    assert_eq!(claim(store, 61, 10).await, [claimed(1, 2, 61), claimed(2, 2, 61)]);
+    store.finish(at(62), &[word(1, 0, retry(70)), word(2, 0, put_back())]).await.unwrap();
+    assert_eq!(claim(store, 100, 10).await, []);
+    assert_eq!(store.next_due().await.unwrap(), None);
+    store.finish(at(101), &[word(1, 61, retry(101)), word(2, 61, put_back())]).await.unwrap();
+    assert_eq!(claim(store, 102, 10).await, [claimed(1, 3, 102), claimed(2, 2, 102)]);
+}
+
+/// The server has the mail, whoever sends it now.
+pub async fn a_late_final_word_counts(store: &dyn DeliveryStore) {
+    store.add(&[delivery(1, 0)]).await.unwrap();
+    assert_eq!(claim(store, 0, 10).await.len(), 1);
+    assert_eq!(claim(store, 61, 10).await.len(), 1);
+    store.finish(at(62), &[word(1, 0, DeliveryResult::Sent)]).await.unwrap();
+    store.finish(at(63), &[word(1, 61, put_back())]).await.unwrap();
+    assert_eq!(store.counts().await.unwrap(), (0, 1, 0));
+    assert_eq!(claim(store, 1_000, 10).await, []);
+}
+
+/// Both may be said with one note, by a sender who claimed the mail twice.
+pub async fn of_two_pending_words_that_of_the_newest_claim_counts(store: &dyn DeliveryStore) {
+    store.add(&[delivery(1, 0), delivery(2, 0)]).await.unwrap();
+    assert_eq!(claim(store, 0, 10).await.len(), 2);
+    assert_eq!(claim(store, 61, 10).await.len(), 2);
+    let words = [
+        word(1, 0, retry(70)),
+        word(1, 61, retry(90)),
+        word(2, 61, retry(90)),
+        word(2, 0, retry(70)),
+    ];
+    store.finish(at(62), &words).await.unwrap();
+    assert_eq!(claim(store, 89, 10).await, []);
+    assert_eq!(claim(store, 90, 10).await, [claimed(1, 3, 90), claimed(2, 3, 90)]);
+}
+
+/// However often a server goes away, that makes no mail fail. A claim that only ran out does count: who had it may have died of it.
+pub async fn what_is_put_back_has_not_been_tried(store: &dyn DeliveryStore) {
+    store.add(&[delivery(1, 0)]).await.unwrap();
+    for now in 1..=5 {
+        assert_eq!(claim(store, now, 10).await, [claimed(1, 1, now)]);
+        assert_eq!(store.next_due().await.unwrap(), None);
+        store.finish(at(now), &[word(1, now, put_back())]).await.unwrap();
+        assert_eq!(store.next_due().await.unwrap(), Some(at(now)));
+    }
+    assert_eq!(claim(store, 6, 10).await, [claimed(1, 1, 6)]);
+    assert_eq!(claim(store, 66, 10).await, [claimed(1, 2, 66)]);
+    store.finish(at(67), &[word(1, 66, put_back())]).await.unwrap();
+    assert_eq!(claim(store, 67, 10).await, [claimed(1, 2, 67)]);
 }
 
 /// Claimed ones are someone else's business.
 pub async fn next_due_is_the_soonest_that_no_one_claimed(store: &dyn DeliveryStore) {
     store.add(&[delivery(1, 30), delivery(2, 10), delivery(3, 20)]).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(10)));
-    assert_eq!(claim(store, 15, 10).await, [claimed(2, 1)]);
+    assert_eq!(claim(store, 15, 10).await, [claimed(2, 1, 15)]);
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
     assert_eq!(claim(store, 40, 10).await.len(), 2);
     assert_eq!(store.next_due().await.unwrap(), None);

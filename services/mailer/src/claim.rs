@@ -20,9 +20,9 @@ pub(crate) struct Claimed {
 }
 
 impl Claimed {
-    /// Whether the claim has run out: another sender may have the mail by now.
-    pub(crate) fn is_over(&self, now: DateTime<Utc>, lease: Duration) -> bool {
-        (now - self.at).to_std().is_ok_and(|age| age >= lease)
+    /// Whether it has waited for so long that its claim may not last until it is sent.
+    pub(crate) fn is_old(&self, now: DateTime<Utc>, begin_within: Duration) -> bool {
+        (now - self.at).to_std().is_ok_and(|age| age >= begin_within)
     }
 }
 

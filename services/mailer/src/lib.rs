@@ -7,8 +7,9 @@
 //! end, and none reads an order from a store: the row carries the whole change.
 //!
 //! Sending is at-least-once. A mail goes out twice only if the process dies, or can't reach its store for a whole
-//! lease, between the mail server's yes and the note of it; both copies have the same Message-ID. That is the time of a
-//! commit, or of two: who ends while a note is under way joins the next.
+//! lease, between the mail server's yes and the note of it: the time of a commit, or of two, since who ends while a note
+//! is under way joins the next. And if the server took it and did not say so: then it is tried a few times in all, and
+//! left to a person. All copies have the same Message-ID.
 
 mod claim;
 mod intake;
@@ -54,13 +55,19 @@ pub struct Parts {
 pub struct Settings {
     /// How many mails are under way at the same time.
     pub in_flight_max: usize,
-    /// How long a claimed mail is kept from other senders; far longer than sending it can take.
-    pub lease: Duration,
-    /// How long the mail server may take for one mail.
-    pub send_timeout: Duration,
+    /// How long a claimed mail may wait for its turn. From other senders it is kept for as long, and besides for as long as
+    /// sending it can take.
+    pub begin_within: Duration,
+    /// How long the mail server may take to say that it took a mail. RFC 5321 (4.5.3.2.6) asks for ten minutes: a server may
+    /// take that long over a mail which it then delivers.
+    pub answer_timeout: Duration,
     /// How often a mail that the server puts off is tried before it counts as failed; the default is about four days'
     /// worth. Waiting for a server that does not answer at all is no try.
     pub attempts_max: u32,
+    /// As `attempts_max`, for a mail that the server was given and said nothing about: each try may have been a copy.
+    pub unanswered_attempts_max: u32,
+    /// How long mails that are under way may still take once the process stops.
+    pub stop_within: Duration,
     /// How often to look for mails that other processes left.
     pub look_again_after: Duration,
 }
@@ -69,11 +76,32 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             in_flight_max: 8,
-            lease: Duration::from_secs(60),
-            send_timeout: Duration::from_secs(20),
+            begin_within: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(10 * 60),
             attempts_max: 400,
+            unanswered_attempts_max: 3,
+            stop_within: Duration::from_secs(20),
             look_again_after: Duration::from_secs(1),
         }
+    }
+}
+
+impl Settings {
+    /// How long anything else than that answer may take: to reach the server, to announce a mail, to ask whether it is there.
+    fn step_timeout(&self) -> Duration {
+        const MOST: Duration = Duration::from_secs(30);
+        self.answer_timeout.min(MOST)
+    }
+
+    /// How long one try may take: what comes before the answer, the answer, and whether the server is there or refuses all.
+    fn attempt_timeout(&self) -> Duration {
+        const STEPS: u32 = 3;
+        self.answer_timeout.saturating_add(self.step_timeout().saturating_mul(STEPS))
+    }
+
+    /// How long a claimed mail is kept from other senders: longer than it takes from the claim to the note.
+    fn lease(&self) -> Duration {
+        self.begin_within.saturating_add(self.attempt_timeout()).saturating_add(self.step_timeout())
     }
 }
 
@@ -106,7 +134,7 @@ pub async fn run(parts: Parts, settings: Settings, stop: CancellationToken) -> R
         clock: Arc::clone(&clock),
         alarm: alarm.clone(),
         retry: claiming.clone(),
-        lease: settings.lease,
+        lease: settings.lease(),
         server_away: server_away.clone(),
     };
     let sender = send::Sender {

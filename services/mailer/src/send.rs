@@ -5,10 +5,13 @@ use std::{sync::Arc, time::Duration};
 use consumer::Retry;
 use futures::{StreamExt as _, stream};
 use metrics::Counter;
-use ports::{Clock, Delivery, DeliveryKey, DeliveryResult, MailError, Mailer, Measured, Measures};
+use ports::{
+    Clock, Delivery, DeliveryKey, DeliveryResult, Finished, Mail, MailError, Mailer, Measured,
+    Measures,
+};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use trace::Span;
 use tracing::field::display;
@@ -16,7 +19,6 @@ use tracing::field::display;
 use crate::{
     Renderer, Settings,
     claim::{Claimed, ServerAway},
-    note::Note,
 };
 
 pub(crate) struct Sender {
@@ -34,13 +36,15 @@ enum Attempt {
     Sent,
     /// The server can't take it now, or does not answer.
     PutOff(String),
+    /// The server may have taken it.
+    Unanswered(String),
     /// It can never be sent.
     Failed(String),
 }
 
 impl Sender {
     /// Sends what is claimed until no more is. A mail that takes long holds back no other: as soon as one ends, the next begins.
-    pub(crate) async fn run(&self, queue: mpsc::Receiver<Claimed>, notes: mpsc::Sender<Note>) {
+    pub(crate) async fn run(&self, queue: mpsc::Receiver<Claimed>, notes: mpsc::Sender<Finished>) {
         // There from the start: a counter that begins with its first failure has not risen when an alert looks.
         for outcome in ["sent", "put_off", "failed"] {
             mails(outcome).increment(0);
@@ -55,42 +59,50 @@ impl Sender {
     }
 
     /// One mail from claim to note. If the server turned out to be away or the process stops, it is put back.
-    async fn handle(&self, claimed: Claimed, notes: &mpsc::Sender<Note>) {
-        let lease = self.settings.lease;
-        if claimed.is_over(self.clock.now(), lease) {
-            // Nor is it put back: it may be another's by now. If it is not, the next claim has it.
-            let order_id = claimed.delivery.key.order_id;
-            tracing::warn!(%order_id, ?lease, "a mail was not sent before its claim ran out");
-            return;
-        }
+    async fn handle(&self, claimed: Claimed, notes: &mpsc::Sender<Finished>) {
+        let is_old = claimed.is_old(self.clock.now(), self.settings.begin_within);
         let delivery = claimed.delivery;
         let result = if self.retry.is_stopping() {
-            self.put_back("the process stopped before it was sent".to_owned())
+            put_back("the process stopped before it was sent")
+        } else if is_old {
+            let order_id = delivery.key.order_id;
+            tracing::warn!(%order_id, "a mail waited for too long to be sent under its claim");
+            put_back("it waited for too long to be sent under its claim")
         } else if self.server_away.get() {
-            self.put_back("the mail server went away before it was sent".to_owned())
+            put_back("the mail server went away before it was sent")
         } else {
             match self.attempt(&delivery).await {
                 // No fault of this mail's: it does not wait longer than the server does.
                 Attempt::PutOff(error) if !self.is_there().await => {
                     self.server_away.set(true);
-                    self.put_back(error)
+                    DeliveryResult::PutBack { error }
                 }
-                attempt => self.conclude(&delivery, attempt),
+                attempt => {
+                    // It counts whether the server is there or not: it may have been a copy.
+                    if matches!(attempt, Attempt::Unanswered(_)) && !self.is_there().await {
+                        self.server_away.set(true);
+                    }
+                    self.conclude(&delivery, attempt)
+                }
             }
         };
+        let Delivery { key, claimed_until, .. } = delivery;
         // If no one notes any more, the claim runs out.
-        _ = notes.send((delivery.key, result)).await;
-    }
-
-    fn put_back(&self, error: String) -> DeliveryResult {
-        DeliveryResult::Retry { due_at: self.clock.now(), error }
+        _ = notes.send(Finished { key, claimed_until, result }).await;
     }
 
     async fn is_there(&self) -> bool {
-        matches!(timeout(self.settings.send_timeout, self.mailer.ping()).await, Ok(Ok(())))
+        matches!(timeout(self.settings.step_timeout(), self.mailer.ping()).await, Ok(Ok(())))
     }
 
     async fn attempt(&self, delivery: &Delivery) -> Attempt {
+        if delivery.attempts > self.settings.attempts_max {
+            // No word of theirs ended them: every process that had it died.
+            let attempts = delivery.attempts - 1;
+            return Attempt::Failed(format!(
+                "given up after {attempts} attempts that no one ended"
+            ));
+        }
         let change = match codec::decode_state_change(&delivery.state_change) {
             Ok(change) => change,
             Err(error) => return Attempt::Failed(format!("the stored state change {error}")),
@@ -101,21 +113,35 @@ impl Sender {
         };
         let span = self.begin_span(delivery);
         let began = Instant::now();
-        let sent = timeout(self.settings.send_timeout, self.mailer.send(&mail)).await;
+        let sent = self.send(&mail).await;
         metrics::histogram!("order_ledger_mail_send_duration_seconds").record(began.elapsed());
         let attempt = match sent {
-            Ok(Ok(())) => Attempt::Sent,
-            Ok(Err(error @ MailError::Transient(_))) => Attempt::PutOff(error.to_string()),
-            Ok(Err(error @ MailError::Refused(_))) => Attempt::Failed(error.to_string()),
-            Err(_) => {
-                let waited = self.settings.send_timeout;
-                Attempt::PutOff(format!("the mail server did not answer within {waited:?}"))
-            }
+            Ok(()) => Attempt::Sent,
+            Err(error @ MailError::Transient(_)) => Attempt::PutOff(error.to_string()),
+            Err(error @ MailError::Unanswered(_)) => Attempt::Unanswered(error.to_string()),
+            Err(error @ MailError::Refused(_)) => Attempt::Failed(error.to_string()),
         };
         if let Some(span) = span {
             self.end_span(span, &attempt);
         }
         attempt
+    }
+
+    /// How far a try that is cut short got, no one knows.
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let waited = self.settings.attempt_timeout();
+        let stopped = async {
+            self.retry.stopped().await;
+            sleep(self.settings.stop_within).await;
+        };
+        tokio::select! {
+            sent = timeout(waited, self.mailer.send(mail)) => sent.unwrap_or_else(|_| {
+                Err(MailError::Unanswered(format!("it was given up after {waited:?}")))
+            }),
+            () = stopped => {
+                Err(MailError::Unanswered("the process stopped meanwhile".to_owned()))
+            }
+        }
     }
 
     /// Goes on from where the state change was taken in.
@@ -132,6 +158,7 @@ impl Sender {
         match attempt {
             Attempt::Sent => {}
             Attempt::PutOff(error) => span.fail("put_off", error.clone()),
+            Attempt::Unanswered(error) => span.fail("unanswered", error.clone()),
             Attempt::Failed(error) => span.fail("refused", error.clone()),
         }
         span.end_at(self.clock.now());
@@ -151,7 +178,14 @@ impl Sender {
                 tracing::warn!(%order_id, trace_id, %version, template, attempts, error, ?wait, "a mail was put off");
                 ("put_off", DeliveryResult::Retry { due_at: self.clock.now() + wait, error })
             }
-            Attempt::PutOff(error) => {
+            Attempt::Unanswered(error) if attempts < self.settings.unanswered_attempts_max => {
+                // The server may be busy with it, and if it is not, the mail is late anyway.
+                let wait = backoff(attempts, order_id.as_uuid().as_u128())
+                    .max(self.settings.answer_timeout);
+                tracing::warn!(%order_id, trace_id, %version, template, attempts, error, ?wait, "a mail may have been sent");
+                ("put_off", DeliveryResult::Retry { due_at: self.clock.now() + wait, error })
+            }
+            Attempt::PutOff(error) | Attempt::Unanswered(error) => {
                 tracing::error!(%order_id, trace_id, %version, template, attempts, error, "a mail was put off too often");
                 let error = format!("given up after {attempts} attempts: {error}");
                 ("failed", DeliveryResult::Failed { error })
@@ -165,10 +199,14 @@ impl Sender {
         match result {
             DeliveryResult::Sent => self.measures.mail(Measured::Success),
             DeliveryResult::Failed { .. } => self.measures.mail(Measured::Failure),
-            DeliveryResult::Retry { .. } => {}
+            DeliveryResult::Retry { .. } | DeliveryResult::PutBack { .. } => {}
         }
         result
     }
+}
+
+fn put_back(error: &str) -> DeliveryResult {
+    DeliveryResult::PutBack { error: error.to_owned() }
 }
 
 fn mails(outcome: &'static str) -> Counter {

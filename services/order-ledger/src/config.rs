@@ -66,6 +66,7 @@ pub(crate) struct Config {
     /// How often metrics are shipped; `None` means never.
     pub(crate) metrics_interval: Option<Duration>,
     pub(crate) claim_lease: Duration,
+    pub(crate) mail_timeout: Duration,
     pub(crate) kafka: Kafka,
     pub(crate) postgres: Postgres,
     pub(crate) elasticsearch: Elasticsearch,

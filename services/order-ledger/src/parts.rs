@@ -209,7 +209,8 @@ fn open_mailer(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Mailer
             Arc::new(FileMailer::new(path, from, clock).map_err(failed("outbox"))?)
         }
         MailLocation::Smtp(url) => {
-            Arc::new(SmtpMailer::new(url, from, clock).map_err(failed("mail server"))?)
+            let mailer = SmtpMailer::new(url, from, config.mail_timeout, clock);
+            Arc::new(mailer.map_err(failed("mail server"))?)
         }
     })
 }

@@ -69,8 +69,11 @@ impl Given<'_> {
     pub(crate) fn mailer(self) -> RoleRun {
         let Parts { log, deliveries, dead_letters, mailer, clock, measures, .. } =
             self.parts.clone();
-        let settings =
-            mailer::Settings { lease: self.config.claim_lease, ..mailer::Settings::default() };
+        let settings = mailer::Settings {
+            begin_within: self.config.claim_lease,
+            answer_timeout: self.config.mail_timeout,
+            ..mailer::Settings::default()
+        };
         let health = self.health;
         let parts =
             mailer::Parts { log, deliveries, dead_letters, mailer, clock, health, measures };

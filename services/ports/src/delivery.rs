@@ -40,8 +40,10 @@ pub struct Delivery {
     pub key: DeliveryKey,
     /// The `OrderStateChanged` it is about, encoded.
     pub state_change: Bytes,
-    /// How many times it was claimed, this time included.
+    /// How many times it was claimed and not put back, this time included.
     pub attempts: u32,
+    /// When the claim runs out, as the store keeps it. No later claim of the mail has the same: it tells the claims apart.
+    pub claimed_until: DateTime<Utc>,
     /// The trace that it belongs to, if any.
     pub traceparent: Option<Traceparent>,
 }
@@ -58,11 +60,27 @@ pub enum DeliveryResult {
         /// Why, for a person.
         error: String,
     },
+    /// It was not tried, or in vain for a reason that is not its own: claimable again at once, and the claim is no attempt.
+    PutBack {
+        /// Why, for a person.
+        error: String,
+    },
     /// Never: kept visible with its reason.
     Failed {
         /// Why, for a person.
         error: String,
     },
+}
+
+/// What a sender says of a mail that it had claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Which.
+    pub key: DeliveryKey,
+    /// [`Delivery::claimed_until`].
+    pub claimed_until: DateTime<Utc>,
+    /// How it went.
+    pub result: DeliveryResult,
 }
 
 /// Keeps deliveries: `pending`, then `sent` or `failed`.
@@ -81,12 +99,9 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Vec<Delivery>, StoreError>;
 
     /// Says how claimed deliveries went, at `now`: all of it or nothing is kept. What is sent or failed stays so, whatever is
-    /// said of it later or beside it.
-    async fn finish(
-        &self,
-        now: DateTime<Utc>,
-        results: &[(DeliveryKey, DeliveryResult)],
-    ) -> Result<(), StoreError>;
+    /// said of it later or beside it, and whoever says so. A word that leaves a mail pending counts only as long as no one else
+    /// has claimed it.
+    async fn finish(&self, now: DateTime<Utc>, finished: &[Finished]) -> Result<(), StoreError>;
 
     /// When the next pending, unclaimed delivery is due; `None` if there is none.
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError>;

@@ -30,7 +30,7 @@ pub use connections::{Connections, Pooled};
 pub use dead_letter::{
     Consumer, DeadLetter, DeadLetterReason, DeadLetters, LetterFilter, LetterKey, LetterStatus,
 };
-pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery};
+pub use delivery::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, Finished, NewDelivery};
 pub use generation::{
     Cut, Generation, GenerationStore, Generations, Lease, NewGeneration, Stage, Wanted,
 };

@@ -26,6 +26,9 @@ pub enum MailError {
     /// The server is away or said "later" (4xx); this mail, or any, may pass in a while.
     #[error("the mail server can't take it now: {0}")]
     Transient(String),
+    /// The server has all of the mail and did not say whether it took it. It may arrive.
+    #[error("the mail server did not say whether it took the mail, so it may have arrived: {0}")]
+    Unanswered(String),
     /// The server refused this mail for good (5xx), or it can't be put together.
     #[error("the mail was refused: {0}")]
     Refused(String),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery, StoreError};
+use ports::{
+    Delivery, DeliveryKey, DeliveryResult, DeliveryStore, Finished, NewDelivery, StoreError,
+};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -29,15 +31,11 @@ impl DeliveryStore for PostgresStore {
         Ok(self.run(async |connection| claim(connection, now, lease, limit).await).await?)
     }
 
-    async fn finish(
-        &self,
-        now: DateTime<Utc>,
-        results: &[(DeliveryKey, DeliveryResult)],
-    ) -> Result<(), StoreError> {
-        if results.is_empty() {
+    async fn finish(&self, now: DateTime<Utc>, finished: &[Finished]) -> Result<(), StoreError> {
+        if finished.is_empty() {
             return Ok(());
         }
-        Ok(self.run(async |connection| finish(connection, now, results).await).await?)
+        Ok(self.run(async |connection| finish(connection, now, finished).await).await?)
     }
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
@@ -118,7 +116,7 @@ async fn claim(
                  = (due.order_id, due.version, due.template)
              RETURNING deliveries.*
          )
-         SELECT order_id, version, template, attempts, state_change, traceparent FROM claimed
+         SELECT order_id, version, template, attempts, claimed_until, state_change, traceparent FROM claimed
          ORDER BY due_at, order_id, version, template",
     )
     .bind(now)
@@ -132,35 +130,43 @@ async fn claim(
 async fn finish(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
-    results: &[(DeliveryKey, DeliveryResult)],
+    finished: &[Finished],
 ) -> Result<(), Error> {
-    let (orders, versions, templates) = keys(results.iter().map(|(key, _)| key));
-    let ends = results.iter().map(|(_, result)| match result {
-        DeliveryResult::Sent => ("sent", None, None),
-        DeliveryResult::Retry { due_at, error } => ("pending", Some(*due_at), Some(error)),
-        DeliveryResult::Failed { error } => ("failed", None, Some(error)),
+    let (orders, versions, templates) = keys(finished.iter().map(|finished| &finished.key));
+    let claims: Vec<_> = finished.iter().map(|finished| finished.claimed_until).collect();
+    let ends = finished.iter().map(|finished| match &finished.result {
+        DeliveryResult::Sent => ("sent", None, None, 0),
+        DeliveryResult::Retry { due_at, error } => ("pending", Some(*due_at), Some(error), 0),
+        DeliveryResult::PutBack { error } => ("pending", Some(now), Some(error), 1),
+        DeliveryResult::Failed { error } => ("failed", None, Some(error), 0),
     });
     let (mut statuses, mut due, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for (status, due_at, error) in ends {
+    let mut given_back = Vec::<i32>::new();
+    for (status, due_at, error, attempts) in ends {
         statuses.push(status);
         due.push(due_at);
         errors.push(error.map(|error| columns::storable(error)));
+        given_back.push(attempts);
     }
-    // What is sent or failed stays so: a sender whose claim ran out may speak after another one has, and of two words about one
-    // mail the final one counts. In the order of the keys, as in `add`.
+    // What is sent or failed stays so: a sender whose claim ran out may speak after another one has, and of several words about
+    // one mail the final one counts, or else that of the newest claim. Only that claim's may end it (promise 7). In the order of
+    // the keys, as in `add`.
     sqlx::query(
         "UPDATE deliveries SET
              status = said.status, due_at = coalesce(said.due_at, deliveries.due_at), claimed_until = NULL,
-             last_error = said.error, finished_at = CASE WHEN said.status <> 'pending' THEN $7 END
+             last_error = said.error, finished_at = CASE WHEN said.status <> 'pending' THEN $9 END,
+             attempts = greatest(deliveries.attempts - said.given_back, 0)
          FROM (
              SELECT DISTINCT ON (order_id, version, template) *
-             FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
-                 AS word (order_id, version, template, status, due_at, error)
-             ORDER BY order_id, version, template, status = 'pending'
+             FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::int[],
+                         $8::timestamptz[])
+                 AS word (order_id, version, template, status, due_at, error, given_back, claimed_until)
+             ORDER BY order_id, version, template, status = 'pending', claimed_until DESC
          ) AS said
          WHERE (deliveries.order_id, deliveries.version, deliveries.template)
              = (said.order_id, said.version, said.template)
-             AND deliveries.status = 'pending'",
+             AND deliveries.status = 'pending'
+             AND (said.status <> 'pending' OR deliveries.claimed_until = said.claimed_until)",
     )
     .bind(orders)
     .bind(versions)
@@ -168,6 +174,8 @@ async fn finish(
     .bind(statuses)
     .bind(due)
     .bind(errors)
+    .bind(given_back)
+    .bind(claims)
     .bind(now)
     .execute(connection)
     .await?;
@@ -195,6 +203,7 @@ fn delivery(row: &PgRow) -> Result<Delivery, Error> {
         },
         state_change: Bytes::from(row.try_get::<Vec<u8>, _>("state_change")?),
         attempts: u32::try_from(attempts).unwrap_or_default(),
+        claimed_until: row.try_get("claimed_until")?,
         // What is not one is nobody's trace; the mail goes out all the same.
         traceparent: traceparent.and_then(|text| text.parse().ok()),
     })

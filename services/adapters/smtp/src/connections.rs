@@ -33,6 +33,24 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a server may take to say goodbye.
 const QUIT_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How long the server may take. RFC 5321 (4.5.3.2) asks for more patience before the text than this; but there a mail that is
+/// given up is only late.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// To be connected to, and to take everything up to a mail's text; or to answer a ping.
+    step: Duration,
+    /// To say that it took the text. Who gives up too soon has the mail delivered again and again.
+    answer: Duration,
+}
+
+impl Patience {
+    /// Of this much for the answer to the text, and of no more for anything else.
+    pub(crate) fn of_answer(answer: Duration) -> Self {
+        const STEP_MAX: Duration = Duration::from_secs(30);
+        Self { step: answer.min(STEP_MAX), answer }
+    }
+}
+
 /// Why a mail was not handed over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -42,11 +60,18 @@ pub(crate) enum Failure {
     /// The server does not know how to take such a mail.
     #[error("the server lacks {0}, which this mail needs")]
     Lacks(Extension),
+    /// The server took too long before it had the text.
+    #[error("it did not answer within {0:?}")]
+    Slow(Duration),
+    /// The server was given the whole text and gave no answer that says what became of it.
+    #[error("{0}")]
+    Unanswered(String),
 }
 
 /// Connections to one server.
 pub(crate) struct Connections {
     server: Server,
+    patience: Patience,
     idle: Arc<Mutex<Vec<Idle>>>,
     _closer: AbortOnDropHandle<()>,
 }
@@ -58,35 +83,59 @@ struct Idle {
 
 impl Connections {
     /// To this server. Nothing is connected to yet.
-    pub(crate) fn new(server: Server) -> Self {
+    pub(crate) fn new(server: Server, patience: Patience) -> Self {
         let idle = Arc::<Mutex<Vec<Idle>>>::default();
         let closer = tokio::spawn(close_old(Arc::clone(&idle)));
-        Self { server, idle, _closer: AbortOnDropHandle::new(closer) }
+        Self { server, patience, idle, _closer: AbortOnDropHandle::new(closer) }
     }
 
     /// Hands a mail over. Cancel-safe: a connection that is in the middle of a mail is not used again.
     pub(crate) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Failure> {
-        let mut connection = self.begin(envelope, message).await?;
-        match hand_over(&mut connection, envelope, message).await {
-            Ok(()) => {
-                self.keep(connection);
-                Ok(())
-            }
-            Err(error) => {
-                close(connection).await;
-                Err(error.into())
-            }
+        let step = self.patience.step;
+        let begun = timeout(step, self.begin(envelope, message)).await;
+        let mut connection = begun.map_err(|_| Failure::Slow(step))??;
+        let handed_over = match timeout(step, announce(&mut connection, envelope)).await {
+            Ok(Ok(())) => self.hand_over(&mut connection, message).await,
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Failure::Slow(step)),
+        };
+        match handed_over {
+            Ok(()) => self.keep(connection),
+            // No one is there to say goodbye to.
+            Err(Failure::Slow(_) | Failure::Unanswered(_)) => {}
+            Err(Failure::Server(_) | Failure::Lacks(_)) => close(connection).await,
         }
+        handed_over
     }
 
     /// Whether the server takes a new connection and answers on it.
-    pub(crate) async fn ping(&self) -> Result<bool, Error> {
-        let mut connection = self.server.connect().await?;
-        let answers = connection.test_connected().await;
-        if answers {
-            self.keep(connection);
+    pub(crate) async fn ping(&self) -> Result<bool, Failure> {
+        let step = self.patience.step;
+        let answers = async {
+            let mut connection = self.server.connect().await?;
+            let answers = connection.test_connected().await;
+            if answers {
+                self.keep(connection);
+            }
+            Ok(answers)
+        };
+        timeout(step, answers).await.unwrap_or(Err(Failure::Slow(step)))
+    }
+
+    /// The text. Whatever comes back without a code leaves open whether the server has it: it may take it and hang up, or take it
+    /// when no one waits any more.
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        message: &[u8],
+    ) -> Result<(), Failure> {
+        let answer = self.patience.answer;
+        match timeout(answer, connection.command(whole(message))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.status().is_some() => Err(error.into()),
+            Ok(Err(error)) => Err(Failure::Unanswered(error.to_string())),
+            Err(_) => Err(Failure::Unanswered(format!("nothing came within {answer:?}"))),
         }
-        Ok(answers)
     }
 
     /// A connection on which the mail's sender was taken. One that was kept may be closed on the other side by now: then nothing of
@@ -124,17 +173,12 @@ impl Connections {
     }
 }
 
-/// Everything after the sender.
-async fn hand_over(
-    connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    message: &[u8],
-) -> Result<(), Error> {
+/// Everything between the sender and the text.
+async fn announce(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), Error> {
     for recipient in envelope.to() {
         connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
     }
     connection.command(Data).await?;
-    connection.command(whole(message)).await?;
     Ok(())
 }
 

@@ -5,16 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use lettre::transport::smtp::{Error, response::Code};
 use ports::{Clock, Mail, MailError, Mailer};
-use tokio::time::timeout;
 
 use crate::{
-    connections::{Connections, Failure},
+    connections::{Connections, Failure, Patience},
     message::Composer,
     server::Server,
 };
-
-/// How long the server may take to say that it is there.
-const PING_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A [`Mailer`] over SMTP, whose connections are kept for the next mails.
 pub struct SmtpMailer {
@@ -34,22 +30,31 @@ impl fmt::Debug for SmtpMailer {
 enum Verdict {
     /// Nothing about this mail.
     Later,
+    /// Nothing at all: it may have taken the mail.
+    Unanswered,
     /// That this mail is at fault, unless the server refuses everyone.
     Refused,
 }
 
 impl SmtpMailer {
     /// Makes a mailer for `smtps://user:password@host`, `smtp://…?tls=required` (`STARTTLS`) or plain `smtp://host:port`;
-    /// a path is the name to greet with. Nothing is connected to yet. In a tokio runtime: connections that no one needs are closed
-    /// by a task.
+    /// a path is the name to greet with. Once the server has a mail's text, `answer_timeout` is how long it may take to say so;
+    /// for anything else it has half a minute, and never longer than that. Nothing is connected to yet. In a tokio runtime:
+    /// connections that no one needs are closed by a task.
     ///
     /// # Errors
     /// [`MailError::Refused`] if the URL or the sender can't be used.
-    pub fn new(url: &str, from: &str, clock: Arc<dyn Clock>) -> Result<Self, MailError> {
+    pub fn new(
+        url: &str,
+        from: &str,
+        answer_timeout: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, MailError> {
         let composer = Composer::new(from, clock)?;
         let server = Server::of_url(url)
             .map_err(|error| MailError::Refused(format!("its URL can't be used: {error}")))?;
-        Ok(Self { composer, connections: Connections::new(server) })
+        let patience = Patience::of_answer(answer_timeout);
+        Ok(Self { composer, connections: Connections::new(server, patience) })
     }
 }
 
@@ -62,6 +67,7 @@ impl Mailer for SmtpMailer {
         let text = failure.to_string();
         match verdict(&failure) {
             Verdict::Later => Err(MailError::Transient(text)),
+            Verdict::Unanswered => Err(MailError::Unanswered(text)),
             // A server that greets everyone with "no" would make every mail fail for good: ask it about no mail.
             Verdict::Refused => match self.ping().await {
                 Ok(()) => Err(MailError::Refused(text)),
@@ -71,11 +77,10 @@ impl Mailer for SmtpMailer {
     }
 
     async fn ping(&self) -> Result<(), MailError> {
-        let why = match timeout(PING_TIME_MAX, self.connections.ping()).await {
-            Ok(Ok(true)) => return Ok(()),
-            Ok(Ok(false)) => "it hung up".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it did not answer within {PING_TIME_MAX:?}"),
+        let why = match self.connections.ping().await {
+            Ok(true) => return Ok(()),
+            Ok(false) => "it hung up".to_owned(),
+            Err(failure) => failure.to_string(),
         };
         Err(MailError::Transient(why))
     }
@@ -85,6 +90,8 @@ fn verdict(failure: &Failure) -> Verdict {
     match failure {
         Failure::Server(error) => of_server(error),
         Failure::Lacks(_) => Verdict::Refused,
+        Failure::Slow(_) => Verdict::Later,
+        Failure::Unanswered(_) => Verdict::Unanswered,
     }
 }
 
@@ -107,7 +114,12 @@ mod tests {
     use super::*;
 
     fn mailer(url: &str) -> Result<SmtpMailer, MailError> {
-        SmtpMailer::new(url, "orders@example.com", Arc::new(TestClock::default()))
+        SmtpMailer::new(
+            url,
+            "orders@example.com",
+            Duration::from_secs(600),
+            Arc::new(TestClock::default()),
+        )
     }
 
     #[tokio::test]

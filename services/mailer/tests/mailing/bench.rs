@@ -1,6 +1,7 @@
 //! A mailer on embedded parts in a folder of its own, and a mail server that does as the test says.
 
 use std::{
+    mem,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -31,6 +32,7 @@ pub(crate) struct Bench {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) server: Arc<Server>,
     pub(crate) health: Health,
+    pub(crate) settings: Settings,
     dir: TempDir,
 }
 
@@ -59,7 +61,12 @@ impl Bench {
         store.prepare().await.unwrap();
         let (log, store) = (Arc::new(log), Arc::new(store));
         let deliveries = Arc::new(Deliveries::of(store.clone()));
-        Self { log, store, deliveries, clock, server, health: Health::default(), dir }
+        let settings = Settings {
+            attempts_max: 3,
+            look_again_after: Duration::from_millis(20),
+            ..Settings::default()
+        };
+        Self { log, store, deliveries, clock, server, health: Health::default(), settings, dir }
     }
 
     pub(crate) fn start(&self) -> Running {
@@ -68,11 +75,6 @@ impl Bench {
 
     /// Starts a mailer, as another process would, that sees the store's mails in its own way.
     pub(crate) fn start_with(&self, deliveries: Arc<Deliveries>) -> Running {
-        let settings = Settings {
-            attempts_max: 3,
-            look_again_after: Duration::from_millis(20),
-            ..Settings::default()
-        };
         let parts = Parts {
             log: self.log.clone(),
             deliveries,
@@ -83,7 +85,7 @@ impl Bench {
             measures: Measures::default(),
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(mailer::run(parts, settings, stop.clone()));
+        let task = tokio::spawn(mailer::run(parts, self.settings, stop.clone()));
         Running { task, stop }
     }
 
@@ -156,6 +158,10 @@ pub(crate) enum Mood {
     Takes,
     /// Takes the mail and does not say so, until it is told to speak.
     FallsSilent,
+    /// Hangs up, and is away when it is asked whether it is there, once.
+    Flaps,
+    /// Takes the mail first.
+    TakesAndFlaps,
     PutsOff,
     Refuses,
 }
@@ -171,6 +177,8 @@ struct Inner {
     /// To whom the mood applies; everyone if empty.
     moody_about: String,
     taken: Vec<Mail>,
+    flaps: usize,
+    is_flapping: bool,
 }
 
 impl Server {
@@ -187,6 +195,11 @@ impl Server {
         self.0.lock().unwrap().taken.iter().map(|mail| mail.message_id.clone()).collect()
     }
 
+    /// How often it hung up before it had a mail.
+    pub(crate) fn flaps(&self) -> usize {
+        self.0.lock().unwrap().flaps
+    }
+
     /// Says of each mail that it was silent about that it was taken.
     pub(crate) fn speaks(&self) {
         self.1.notify_waiters();
@@ -201,6 +214,16 @@ impl Server {
         let mood = if moody { inner.mood } else { Mood::Takes };
         match mood {
             Mood::Takes | Mood::FallsSilent => inner.taken.push(mail.clone()),
+            Mood::Flaps => {
+                inner.flaps += 1;
+                inner.is_flapping = true;
+                return Err(MailError::Transient("connection closed".to_owned()));
+            }
+            Mood::TakesAndFlaps => {
+                inner.taken.push(mail.clone());
+                inner.is_flapping = true;
+                return Err(MailError::Unanswered("connection closed".to_owned()));
+            }
             Mood::PutsOff => return Err(MailError::Transient("451 greylisted".to_owned())),
             Mood::Refuses => return Err(MailError::Refused("550 no such user".to_owned())),
         }
@@ -220,7 +243,8 @@ impl Mailer for Server {
     }
 
     async fn ping(&self) -> Result<(), MailError> {
-        if self.0.lock().unwrap().away {
+        let mut inner = self.0.lock().unwrap();
+        if mem::take(&mut inner.is_flapping) || inner.away {
             return Err(MailError::Transient("connection refused".to_owned()));
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 use adapter_embedded::SqliteStore;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery, StoreError};
+use ports::{Delivery, DeliveryResult, DeliveryStore, Finished, NewDelivery, StoreError};
 use tokio::sync::watch;
 
 /// What becomes of notes.
@@ -28,7 +28,7 @@ pub(crate) struct Deliveries {
     store: Arc<SqliteStore>,
     notes: watch::Sender<Notes>,
     is_closed: AtomicBool,
-    noted: Mutex<Vec<usize>>,
+    noted: Mutex<Vec<Vec<Finished>>>,
 }
 
 impl Deliveries {
@@ -49,7 +49,12 @@ impl Deliveries {
 
     /// How many mails each note was about.
     pub(crate) fn noted(&self) -> Vec<usize> {
-        self.noted.lock().unwrap().clone()
+        self.noted.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    /// What was said of mails, in order.
+    pub(crate) fn words(&self) -> Vec<DeliveryResult> {
+        self.noted.lock().unwrap().iter().flatten().map(|said| said.result.clone()).collect()
     }
 }
 
@@ -71,17 +76,13 @@ impl DeliveryStore for Deliveries {
         self.store.claim(now, lease, limit).await
     }
 
-    async fn finish(
-        &self,
-        now: DateTime<Utc>,
-        results: &[(DeliveryKey, DeliveryResult)],
-    ) -> Result<(), StoreError> {
+    async fn finish(&self, now: DateTime<Utc>, finished: &[Finished]) -> Result<(), StoreError> {
         let mut notes = self.notes.subscribe();
         if *notes.wait_for(|notes| *notes != Notes::Held).await.unwrap() == Notes::Damaged {
             return Err(StoreError::Corrupt("bad page".to_owned()));
         }
-        self.store.finish(now, results).await?;
-        self.noted.lock().unwrap().push(results.len());
+        self.store.finish(now, finished).await?;
+        self.noted.lock().unwrap().push(finished.to_vec());
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use ports::{DeliveryStore as _, StoreError};
 use testkit::{sample, wait_for};
 
 use crate::{
+    LEASE_SECONDS,
     bench::{Bench, Mood, PATIENCE},
     deliveries::{Deliveries, Notes},
     placed_by,
@@ -96,7 +97,7 @@ async fn what_waits_until_its_claim_runs_out_is_left_to_others() {
     })
     .await;
     bench.deliveries.close(true);
-    bench.clock.advance(61);
+    bench.clock.advance(LEASE_SECONDS);
     bench.server.mood(Mood::Takes, "");
     let other = bench.start_with(Arc::new(Deliveries::of(bench.store.clone())));
     bench.until_counts(0, all, 0).await;

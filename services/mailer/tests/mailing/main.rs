@@ -6,10 +6,14 @@ mod bench;
 mod deliveries;
 mod flow;
 mod traces;
+mod trying;
 
 use bench::{Bench, Mood, PATIENCE};
 use events::Event;
 use testkit::{log, sample, wait_for};
+
+/// After this long a mail is another sender's: a minute to begin it, ten for the answer, and what is around it.
+const LEASE_SECONDS: i64 = 13 * 60;
 
 fn message_ids(events: &[Event]) -> Vec<String> {
     sample::changes(events).iter().filter_map(mailer::message_id).collect()
@@ -78,7 +82,7 @@ async fn a_sender_that_dies_before_its_note_leaves_a_repeat_of_the_same_message_
     let other = [sample::placed(sample::order_id(2))];
     bench.change(&other).await;
     bench.until_counts(1, 1, 0).await;
-    bench.clock.advance(301);
+    bench.clock.advance(LEASE_SECONDS);
     bench.until_counts(0, 2, 0).await;
     mailer.stop().await;
     let expected = [message_ids(&placed), message_ids(&other), message_ids(&placed)].concat();

@@ -173,7 +173,13 @@ pub(crate) const KEYS: &[Key] = &[
         "claim_lease",
         "60s",
         "a duration such as 500ms, 90s or 5m",
-        "How long a mail or timer that a dead process had claimed waits for another one",
+        "How long a timer that a dead process had claimed waits for another one; a mail waits as long as sending can take besides",
+    ),
+    key(
+        "mail_timeout",
+        "10m",
+        "a duration of 1s to 1h",
+        "How long the mail server may take to say that it took a mail; it gets a mail again if it takes longer",
     ),
     key(
         "metrics_interval",

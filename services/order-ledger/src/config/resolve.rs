@@ -125,6 +125,7 @@ impl Resolved {
             mail_from: self.parse("mail_from", |t| t.contains('@').then(|| t.to_owned()))?,
             projector_workers: self.parse("projector_workers", |text| within(text, 1..=64))?,
             claim_lease: self.parse("claim_lease", |text| after(text).flatten())?,
+            mail_timeout: self.parse("mail_timeout", mail_timeout)?,
             metrics_interval: self.parse("metrics_interval", interval)?,
             kafka: Kafka {
                 topic_prefix: self.parse("kafka.topic_prefix", |text| {
@@ -353,6 +354,12 @@ fn interval(text: &str) -> Option<Option<Duration>> {
     const ALLOWED: std::ops::RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_hours(1);
     after(text).filter(|interval| interval.is_none_or(|interval| ALLOWED.contains(&interval)))
+}
+
+fn mail_timeout(text: &str) -> Option<Duration> {
+    const ALLOWED: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_hours(1);
+    duration(text).filter(|timeout| ALLOWED.contains(timeout))
 }
 
 /// `500ms`, `90s`, `15m`, `12h` or `30d`.

@@ -16,7 +16,7 @@ const ORDERS_BETWEEN: usize = 40;
 
 fn start(data: &Path) -> Process {
     let mut args = vec!["--data".to_owned(), data.to_str().unwrap().to_owned()];
-    args.extend(["--claim-lease".to_owned(), "5s".to_owned()]);
+    args.extend(["--claim-lease", "5s", "--mail-timeout", "1s"].map(str::to_owned));
     Process::serve("embedded", &args)
 }
 

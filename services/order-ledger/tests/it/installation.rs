@@ -105,7 +105,8 @@ impl Installation {
             ("--postgres-connections-max", "4".to_owned()),
             ("--elasticsearch-index-prefix", format!("{}-", self.name)),
             // What a killed process had claimed is soon another's.
-            ("--claim-lease", "5s".to_owned()),
+            ("--claim-lease", "3s".to_owned()),
+            ("--mail-timeout", "3s".to_owned()),
         ];
         pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use events::Version;
-use ports::{Delivery, DeliveryKey, DeliveryResult, DeliveryStore, NewDelivery, StoreError};
+use ports::{
+    Delivery, DeliveryKey, DeliveryResult, DeliveryStore, Finished, NewDelivery, StoreError,
+};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::SqliteStore;
@@ -32,14 +34,10 @@ impl DeliveryStore for SqliteStore {
         Ok(claimed)
     }
 
-    async fn finish(
-        &self,
-        now: DateTime<Utc>,
-        results: &[(DeliveryKey, DeliveryResult)],
-    ) -> Result<(), StoreError> {
+    async fn finish(&self, now: DateTime<Utc>, finished: &[Finished]) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
-        for (key, result) in results {
-            finish(&mut transaction, now, key, result).await?;
+        for finished in finished {
+            finish(&mut transaction, now, finished).await?;
         }
         Ok(transaction.commit().await.map_err(Error::from)?)
     }
@@ -99,14 +97,17 @@ async fn claim(
     lease: Duration,
     limit: usize,
 ) -> Result<Vec<Delivery>, Error> {
+    let claimed_until = database::lease_end(now, lease);
     let rows = sqlx::query(
-        "SELECT rowid, order_id, version, template, attempts + 1 AS attempts, state_change, traceparent
+        "SELECT rowid, order_id, version, template, attempts + 1 AS attempts, $3 AS claimed_until, state_change,
+                traceparent
          FROM deliveries
          WHERE status = 'pending' AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
          ORDER BY due_at, order_id, version, template LIMIT $2",
     )
     .bind(database::micros(now))
     .bind(database::limit(limit))
+    .bind(claimed_until)
     .fetch_all(&mut *connection)
     .await?;
     for row in &rows {
@@ -114,29 +115,32 @@ async fn claim(
             "UPDATE deliveries SET claimed_until = $2, attempts = attempts + 1 WHERE rowid = $1",
         )
         .bind(row.try_get::<i64, _>("rowid")?)
-        .bind(database::lease_end(now, lease))
+        .bind(claimed_until)
         .execute(&mut *connection)
         .await?;
     }
     rows.iter().map(delivery).collect()
 }
 
-/// What is sent or failed stays so: a sender whose claim ran out may speak after another one has.
+/// What is sent or failed stays so: a sender whose claim ran out may speak after another one has. What is pending is left as it
+/// is unless the claim is still this sender's (promise 7).
 async fn finish(
     connection: &mut SqliteConnection,
     now: DateTime<Utc>,
-    key: &DeliveryKey,
-    result: &DeliveryResult,
+    Finished { key, claimed_until, result }: &Finished,
 ) -> Result<(), Error> {
-    let (status, due_at, error, finished_at) = match result {
-        DeliveryResult::Sent => ("sent", None, None, Some(now)),
-        DeliveryResult::Retry { due_at, error } => ("pending", Some(*due_at), Some(error), None),
-        DeliveryResult::Failed { error } => ("failed", None, Some(error), Some(now)),
+    let (status, due_at, error, given_back) = match result {
+        DeliveryResult::Sent => ("sent", None, None, 0_i64),
+        DeliveryResult::Retry { due_at, error } => ("pending", Some(*due_at), Some(error), 0),
+        DeliveryResult::PutBack { error } => ("pending", Some(now), Some(error), 1),
+        DeliveryResult::Failed { error } => ("failed", None, Some(error), 0),
     };
+    let finished_at = (status != "pending").then_some(now);
     sqlx::query(
         "UPDATE deliveries SET status = $4, due_at = coalesce($5, due_at), claimed_until = NULL, last_error = $6,
-                finished_at = $7
-         WHERE order_id = $1 AND version = $2 AND template = $3 AND status = 'pending'",
+                finished_at = $7, attempts = max(attempts - $8, 0)
+         WHERE order_id = $1 AND version = $2 AND template = $3 AND status = 'pending'
+             AND ($4 <> 'pending' OR claimed_until = $9)",
     )
     .bind(key.order_id.to_string())
     .bind(database::signed(key.version.get()))
@@ -145,6 +149,8 @@ async fn finish(
     .bind(due_at.map(database::micros))
     .bind(error)
     .bind(finished_at.map(database::micros))
+    .bind(given_back)
+    .bind(database::micros(*claimed_until))
     .execute(connection)
     .await?;
     Ok(())
@@ -161,6 +167,7 @@ fn delivery(row: &SqliteRow) -> Result<Delivery, Error> {
         },
         state_change: Bytes::from(row.try_get::<Vec<u8>, _>("state_change")?),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        claimed_until: database::instant(row.try_get("claimed_until")?)?,
         // What is not one is nobody's trace; the mail goes out all the same.
         traceparent: traceparent.and_then(|text| text.parse().ok()),
     })

@@ -42,7 +42,7 @@ impl Outbox for Mailpit {
 }
 
 async fn on_mailpit(case: impl AsyncFnOnce(&Mailpit)) {
-    let mailer = SmtpMailer::new(&servers::smtp(), FROM, clock()).unwrap();
+    let mailer = SmtpMailer::new(&servers::smtp(), FROM, Duration::from_secs(60), clock()).unwrap();
     // No proxy: the server is on this machine.
     let http = Client::builder().no_proxy().build().unwrap();
     case(&Mailpit { mailer, http, url: servers::mailpit() }).await;

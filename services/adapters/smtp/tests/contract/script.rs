@@ -1,5 +1,7 @@
 //! Answers that a well-behaved server seldom gives, from a socket that follows a script.
 
+use std::time::Duration;
+
 use adapter_smtp::SmtpMailer;
 use contract::mailer::{FROM, clock};
 use ports::{Mail, MailError, Mailer as _};
@@ -9,6 +11,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the server says where it differs from "fine".
 #[derive(Clone, Copy)]
@@ -42,7 +46,7 @@ async fn sent(script: Script) -> Result<(), MailError> {
             clients.spawn(serve(stream, script));
         }
     });
-    let mailer = SmtpMailer::new(&url, FROM, clock()).unwrap();
+    let mailer = SmtpMailer::new(&url, FROM, ANSWER_TIMEOUT, clock()).unwrap();
     let mail = Mail {
         message_id: "order.3.shipped@example.com".to_owned(),
         to: email("ana@example.com"),
@@ -125,10 +129,18 @@ async fn no_about_the_sender_is_not_the_mails_fault() {
     assert_transient(Script { features: "250 hello", ..FINE }, "authentication").await;
 }
 
+/// It may have taken it first.
+#[tokio::test]
+async fn what_is_no_answer_to_the_text_leaves_open_whether_it_arrived() {
+    let sent = sent(Script { data: "", ..FINE }).await;
+    assert!(matches!(sent, Err(MailError::Unanswered(_))), "{sent:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_or_hangs_up_is_waited_for() {
-    assert_transient(Script { data: "", ..FINE }, "").await;
-    let away = SmtpMailer::new("smtp://ana:s3cret@127.0.0.1:1", FROM, clock()).unwrap();
+    assert_transient(Script { recipient: "", ..FINE }, "").await;
+    let away =
+        SmtpMailer::new("smtp://ana:s3cret@127.0.0.1:1", FROM, ANSWER_TIMEOUT, clock()).unwrap();
     let failed = away.ping().await;
     assert!(matches!(failed, Err(MailError::Transient(_))), "{failed:?}");
 }

@@ -17,9 +17,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinSet,
+    time::{self, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A server that takes mails, and what it saw of its clients.
 #[derive(Default)]
@@ -45,6 +48,11 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_for(ANSWER_TIMEOUT).await
+    }
+
+    /// Its client waits this long for what becomes of a mail.
+    async fn start_for(answer_timeout: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         let seen = Arc::<Seen>::default();
@@ -65,7 +73,7 @@ impl Server {
                 });
             }
         });
-        let mailer = SmtpMailer::new(&url, FROM, clock()).unwrap();
+        let mailer = SmtpMailer::new(&url, FROM, answer_timeout, clock()).unwrap();
         Self { seen, mailer, _serving: serving }
     }
 }
@@ -164,6 +172,50 @@ async fn a_mail_that_was_given_up_answers_for_no_other() {
             matches!(&sent, Err(MailError::Refused(text)) if text.contains("not this one"));
         assert!(is_refused, "{sent:?}");
     }
+}
+
+/// A server that scans what it took answers late. RFC 5321 gives it ten minutes, far more than for any other answer.
+#[tokio::test]
+async fn an_answer_to_the_text_may_be_late() {
+    let server = Server::start().await;
+    let silent = mail("silence");
+    let began = Instant::now();
+    let sent = server.mailer.send(&silent);
+    let answered = async {
+        server.seen.is_silent.notified().await;
+        time::pause();
+        time::advance(ANSWER_TIMEOUT - Duration::from_secs(5)).await;
+        time::resume();
+        server.seen.late.notify_one();
+    };
+    let (sent, ()) = tokio::join!(sent, answered);
+    sent.unwrap();
+    assert!(began.elapsed() > Duration::from_secs(590));
+    assert_eq!(server.seen.mails.load(Ordering::Relaxed), 1);
+}
+
+/// It may have it: that is neither a yes nor a no.
+#[tokio::test]
+async fn no_answer_to_the_text_leaves_open_whether_it_arrived() {
+    let server = Server::start_for(Duration::from_millis(200)).await;
+    let sent = server.mailer.send(&mail("silence")).await;
+    assert!(matches!(sent, Err(MailError::Unanswered(_))), "{sent:?}");
+    assert_eq!(server.seen.mails.load(Ordering::Relaxed), 1);
+    // The connection went with it: the answer to the next one is its own.
+    server.mailer.send(&mail("yes")).await.unwrap();
+    assert_eq!(server.seen.connections.load(Ordering::Relaxed), 2);
+}
+
+/// Nothing of the mail was said yet, so it can be tried at any time.
+#[tokio::test]
+async fn a_server_that_does_not_greet_has_no_mail() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let mailer = SmtpMailer::new(&url, FROM, Duration::from_millis(200), clock()).unwrap();
+    let sent = mailer.send(&mail("hello")).await;
+    assert!(matches!(sent, Err(MailError::Transient(_))), "{sent:?}");
+    let there = mailer.ping().await;
+    assert!(matches!(there, Err(MailError::Transient(_))), "{there:?}");
 }
 
 /// Servers close what is silent for long, and restart.
