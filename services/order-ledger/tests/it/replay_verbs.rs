@@ -209,6 +209,9 @@ async fn a_replay_that_is_cancelled_or_interrupted_leaves_the_live_generation_as
     assert!(left.contains("generation 2 was left by a replay that was interrupted"), "{left}");
     let refusal = folder.refusal(&["replay", "resume"]).await;
     assert!(refusal.contains("the one that built generation 2 was interrupted"), "{refusal}");
+    // Both say what the next replay does.
+    let removes = "`order-ledger replay` removes it";
+    assert!(left.contains(removes) && refusal.contains(removes), "{left}{refusal}");
     folder.sql("state.db", "DROP TRIGGER paused").await;
     folder.run(&["replay"]).await.done();
     assert_eq!(stages(&folder).await, expected(&[(1, "retired"), (2, "live")]));
