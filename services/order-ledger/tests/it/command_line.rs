@@ -87,6 +87,18 @@ async fn a_file_that_is_no_toml_is_told_in_one_line_with_its_place() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[tokio::test]
+async fn what_is_no_archive_makes_no_folder_and_is_called_so() {
+    let folder = Folder::new();
+    let refusal = folder.refusal(&["log", "import", "nowhere"]).await;
+    let none = "nowhere is no archive that this version reads: it has no manifest.json";
+    assert!(refusal.contains(none), "{refusal}");
+    assert!(!folder.data().exists(), "it was made for nothing");
+    folder.run(&["migrate"]).await.done();
+    let refusal = folder.refusal(&["verify", "--against", "nowhere"]).await;
+    assert!(refusal.contains(none), "{refusal}");
+}
+
 /// Runs a verb whose output has no reader.
 async fn unread(mut command: Command) -> (Option<i32>, String) {
     let (reader, writer) = std::io::pipe().unwrap();

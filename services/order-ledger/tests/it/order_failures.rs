@@ -61,6 +61,14 @@ async fn an_order_that_is_none_names_the_field() {
     );
     let said = desk.order(&["place", "--order", path(&file), "--output", "json"]).await;
     assert_eq!(said.failure()["fields"][0]["field"], "lines[0].quantity");
+    let long = ORDER.lines().next().unwrap().replace("Ana Soto", &"ñ".repeat(4 << 20));
+    let file = desk.file("long.json", &long);
+    let said = desk.order(&["place", "--order", path(&file)]).await;
+    assert!(
+        said.code == 5 && said.stderr.contains("is longer than 8388608 bytes"),
+        "{}",
+        said.stderr
+    );
     let said = desk.order(&["place", "--order", "nowhere.json"]).await;
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("can't read nowhere.json"), "{}", said.stderr);
