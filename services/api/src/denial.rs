@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use codec::Violations;
-use events::{OrderId, Refusal, Rejection};
+use events::{EventKind, OrderId, Refusal, Rejection};
 use ports::{AppendError, LogError, Position, SearchError, StoreError};
 use prost::Message as _;
 use tonic::{Code, Status};
@@ -21,8 +21,11 @@ pub(crate) enum Denial {
     /// No event of this order is in the log.
     #[error("there is no order {0}")]
     NotFound(OrderId),
+    /// It is asked for as it was before there was one.
+    #[error("order {0} was not placed yet then")]
+    NotYetPlaced(OrderId),
     /// The order's state, or what was recorded before, forbids it.
-    #[error("{refusal}")]
+    #[error("{}", refused(*.order_id, .refusal))]
     Refused {
         /// Whose state.
         order_id: OrderId,
@@ -76,7 +79,7 @@ impl Denial {
     const fn code(&self) -> Code {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
-            Self::NotFound(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NotYetPlaced(_) => Code::NotFound,
             Self::Refused { refusal, .. }
                 if matches!(refusal.rejection, Rejection::EventIdReused) =>
             {
@@ -100,6 +103,7 @@ impl Denial {
     pub(crate) const fn order_id(&self) -> Option<OrderId> {
         match self {
             Self::NotFound(order_id)
+            | Self::NotYetPlaced(order_id)
             | Self::Refused { order_id, .. }
             | Self::Parked { order_id, .. } => Some(*order_id),
             Self::Invalid(_)
@@ -131,12 +135,14 @@ impl Denial {
                     .map(|fault| FieldViolation::new(&fault.field, &fault.description))
                     .collect::<Vec<_>>(),
             ),
-            Self::NotFound(order_id) => ErrorDetails::with_resource_info(
-                "orderledger.v1.Order",
-                order_id.to_string(),
-                "",
-                self.to_string(),
-            ),
+            Self::NotFound(order_id) | Self::NotYetPlaced(order_id) => {
+                ErrorDetails::with_resource_info(
+                    "orderledger.v1.Order",
+                    order_id.to_string(),
+                    "",
+                    self.to_string(),
+                )
+            }
             Self::Refused { order_id, refusal } => refusal_details(*order_id, refusal),
             Self::Away(_) | Self::Closing => retry_after(Duration::from_secs(1)),
             Self::Behind => retry_after(Duration::from_millis(500)),
@@ -156,6 +162,19 @@ impl Denial {
             | Self::Late
             | Self::Damaged => ErrorDetails::new(),
         }
+    }
+}
+
+/// A request id that was used is no matter of the order's state.
+fn refused(order_id: OrderId, refusal: &Refusal) -> String {
+    match (refusal.rejection, refusal.event) {
+        (Rejection::EventIdReused, EventKind::OrderPlaced) => {
+            format!("the request id stands for another order: {order_id} was placed under it")
+        }
+        (Rejection::EventIdReused, _) => {
+            format!("the request id stands for another event of order {order_id}")
+        }
+        (_, _) => refusal.to_string(),
     }
 }
 

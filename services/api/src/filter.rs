@@ -62,12 +62,13 @@ pub(crate) fn parse_instant(
 
 /// A position that may be left out.
 pub(crate) fn parse_position(
+    field: &str,
     position: Option<v1::LogPosition>,
     faults: &mut Violations,
 ) -> Option<Option<Position>> {
     let Some(v1::LogPosition { partition, offset }) = position else { return Some(None) };
     if offset < 0 {
-        faults.add("not_before.offset", "must not be negative");
+        faults.add(format!("{field}.offset"), "must not be negative");
         return None;
     }
     Some(Some(Position { partition: Partition(partition), offset: Offset(offset) }))

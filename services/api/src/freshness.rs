@@ -138,7 +138,8 @@ impl Snapshots {
         Ok(partition_for_key(order_id.to_string().as_bytes(), self.partitions().await?))
     }
 
-    async fn end(&self, partition: Partition) -> Result<Offset, Denial> {
+    /// Where the log ends.
+    pub(crate) async fn end(&self, partition: Partition) -> Result<Offset, Denial> {
         // The semaphore is never closed; without a permit the question would only be less polite.
         let _permit = self.ends.acquire().await.ok();
         Ok(self.log.end_offset(Topic::Events, partition).await?)

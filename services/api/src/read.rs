@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use codec::Violations;
 use events::OrderId;
 use ports::{
-    HistoryRow, ListKey, Offset, OrderHit, OrderStore, Position, SearchIndex, SearchKey,
+    HistoryRow, ListKey, Offset, OrderHit, OrderStore, Partition, Position, SearchIndex, SearchKey,
     SearchQuery,
 };
 use proto::v1::{self, get_order_request::At};
@@ -53,13 +53,17 @@ impl Reads {
     ) -> Result<v1::GetOrderResponse, Denial> {
         let mut faults = Violations::default();
         let order_id = parse_order_id(&request.order_id, &mut faults);
-        let not_before = parse_position(request.not_before, &mut faults);
+        let not_before = parse_position("not_before", request.not_before, &mut faults);
         let moment = parse_moment(request.at, &mut faults);
         let (Some(order_id), Some(not_before), Some(moment)) = (order_id, not_before, moment)
         else {
             return Err(Denial::Invalid(faults));
         };
         self.reach(not_before, context.deadline).await?;
+        if let Some(Moment::Position(position)) = moment {
+            self.is_logged(position).await?;
+            self.snapshots.folded(position, context.deadline).await?;
+        }
         let order = match moment {
             None => self.snapshots.find(order_id, context.deadline).await?,
             Some(moment) => self.past(order_id, moment, context.deadline).await?,
@@ -75,7 +79,7 @@ impl Reads {
     ) -> Result<v1::GetOrderHistoryResponse, Denial> {
         let mut faults = Violations::default();
         let order_id = parse_order_id(&request.order_id, &mut faults);
-        let not_before = parse_position(request.not_before, &mut faults);
+        let not_before = parse_position("not_before", request.not_before, &mut faults);
         let size = parse_page_size(request.page_size, HISTORY_PAGE, &mut faults);
         let after =
             order_id.and_then(|id| parse_history_token(id, &request.page_token, &mut faults));
@@ -114,7 +118,7 @@ impl Reads {
         let filter = parse_filter(request.filter.as_ref(), &mut faults);
         let size = parse_page_size(request.page_size, ORDERS_PAGE, &mut faults);
         let after = PageKey::parse(TokenKind::List, question, &request.page_token, &mut faults);
-        let not_before = parse_position(request.not_before, &mut faults);
+        let not_before = parse_position("not_before", request.not_before, &mut faults);
         let (Some(filter), Some(size), Some(after), Some(not_before)) =
             (filter, size, after, not_before)
         else {
@@ -162,7 +166,7 @@ impl Reads {
         let gateway = parse_text("payment_gateway", &request.payment_gateway, &mut faults);
         let size = parse_page_size(request.page_size, ORDERS_PAGE, &mut faults);
         let after = PageKey::parse(TokenKind::Search, question, &request.page_token, &mut faults);
-        let not_before = parse_position(request.not_before, &mut faults);
+        let not_before = parse_position("not_before", request.not_before, &mut faults);
         let (Some(text), Some(filter), Some(payment_gateway)) = (text, filter, gateway) else {
             return Err(Denial::Invalid(faults));
         };
@@ -200,13 +204,30 @@ impl Reads {
     /// Waits until a record is folded, if the caller names one.
     async fn reach(&self, position: Option<Position>, deadline: Instant) -> Result<(), Denial> {
         let Some(position) = position else { return Ok(()) };
-        let partitions = self.snapshots.partitions().await?;
-        if position.partition.0 >= partitions {
-            let mut faults = Violations::default();
-            faults.add("not_before.partition", format_args!("must be below {partitions}"));
-            return Err(Denial::Invalid(faults));
-        }
+        self.must_have("not_before", position.partition).await?;
         self.snapshots.folded(position, deadline).await
+    }
+
+    /// Refuses a partition that the log does not have.
+    async fn must_have(&self, field: &str, partition: Partition) -> Result<(), Denial> {
+        let partitions = self.snapshots.partitions().await?;
+        if partition.0 < partitions {
+            return Ok(());
+        }
+        let mut faults = Violations::default();
+        faults.add(format!("{field}.partition"), format_args!("must be below {partitions}"));
+        Err(Denial::Invalid(faults))
+    }
+
+    /// Refuses a place that the log has not come to: what will be there is not known.
+    async fn is_logged(&self, position: Position) -> Result<(), Denial> {
+        let Position { partition, offset } = position;
+        self.must_have("position", partition).await?;
+        let end = self.snapshots.end(partition).await?;
+        if offset < end {
+            return Ok(());
+        }
+        Err(Denial::OutOfRange(format!("partition {partition} of the event log ends at {end}")))
     }
 
     /// Waits until the effect of a record can be found.
@@ -241,7 +262,8 @@ impl Reads {
         }
         match past {
             Past::Order(order) => Ok(codec::order_to_proto(&order)),
-            Past::Unknown | Past::Earlier => Err(Denial::NotFound(order_id)),
+            Past::Unknown => Err(Denial::NotFound(order_id)),
+            Past::Earlier => Err(Denial::NotYetPlaced(order_id)),
             Past::Later(version) => {
                 Err(Denial::OutOfRange(format!("the order is at version {version}")))
             }
@@ -260,7 +282,7 @@ fn parse_moment(at: Option<At>, faults: &mut Violations) -> Option<Option<Moment
             parse_instant("time", Some(&time), faults).map(|time| time.map(Moment::Instant))
         }
         Some(At::Position(position)) => {
-            let position = parse_position(Some(position), faults);
+            let position = parse_position("position", Some(position), faults);
             position.map(|position| position.map(Moment::Position))
         }
     }

@@ -13,6 +13,13 @@ pub(crate) const FORMAT: &str = "order-ledger.log";
 /// The only version there is.
 pub(crate) const VERSION: u32 = 1;
 
+/// Which manifest it is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Kind {
+    pub(crate) format: String,
+    pub(crate) version: u32,
+}
+
 /// What an archive holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Lines},
+    io::{self, BufRead as _, BufReader, Lines},
     path::{Path, PathBuf},
     sync::Arc,
     vec::IntoIter,
@@ -14,7 +14,7 @@ use zstd::Decoder;
 
 use crate::{
     ArchiveError,
-    format::{FORMAT, FileEntry, Line, MANIFEST, Manifest, PartitionEntry, VERSION},
+    format::{FORMAT, FileEntry, Kind, Line, MANIFEST, Manifest, PartitionEntry, VERSION},
 };
 
 /// Records of one answer.
@@ -158,13 +158,19 @@ impl From<ArchiveError> for LogError {
 
 fn manifest(folder: &Path) -> Result<Manifest, ArchiveError> {
     let path = folder.join(MANIFEST);
-    let text = fs::read(&path).map_err(ArchiveError::file(&path))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&text).map_err(|error| ArchiveError::damaged(&path, error))?;
-    if (manifest.format.as_str(), manifest.version) != (FORMAT, VERSION) {
-        let why = format!("it is {} version {}", manifest.format, manifest.version);
-        return Err(ArchiveError::damaged(path, why));
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ArchiveError::damaged(folder, format_args!("it has no {MANIFEST}")));
+        }
+        read => read.map_err(ArchiveError::file(&path))?,
+    };
+    let damaged = |error| ArchiveError::damaged(&path, error);
+    // First: what else another version says may not be readable.
+    let Kind { format, version } = serde_json::from_slice(&text).map_err(damaged)?;
+    if (format.as_str(), version) != (FORMAT, VERSION) {
+        return Err(ArchiveError::damaged(&path, format_args!("it is {format} version {version}")));
     }
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(damaged)?;
     // In a topic that is partitioned otherwise every record would be a stray.
     if manifest.partitions.iter().zip(0..).any(|(entry, number)| entry.partition != number) {
         return Err(ArchiveError::damaged(path, "its partitions are not numbered from 0"));

@@ -151,6 +151,10 @@ async fn damage_is_found_first() {
         let refused = world.import(&target).await;
         assert!(matches!(refused, Err(ArchiveError::Damaged { .. })), "{bad}: {refused:?}");
     }
+    // Whatever else another version says.
+    fs::write(&manifests[0], r#"{"format": "order-ledger.log", "version": 2}"#).unwrap();
+    let refused = world.import(&target).await.unwrap_err().to_string();
+    assert!(refused.ends_with("it is order-ledger.log version 2"), "{refused}");
     assert_eq!(log::read_all(&target, Topic::Events).await, []);
     fs::write(&manifests[0], manifest).unwrap();
     assert_eq!(world.import(&target).await.unwrap().records, 60);

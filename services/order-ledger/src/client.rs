@@ -57,7 +57,9 @@ pub(crate) async fn connect(
     timeout: Duration,
 ) -> Result<OrderLedgerClient<Channel>, ClientError> {
     let endpoint = Channel::from_shared(server.to_owned())
-        .map_err(|_| ClientError::NoAddress(server.to_owned()))?;
+        .ok()
+        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
+        .ok_or_else(|| ClientError::NoAddress(server.to_owned()))?;
     let channel = endpoint
         .connect_timeout(timeout)
         .timeout(timeout)

@@ -15,7 +15,7 @@ use crate::{Failure, cli::LettersVerb, config::Config, parts::Parts};
 
 /// Runs a verb.
 pub(crate) async fn run(verb: LettersVerb, config: &Config) -> Result<ExitCode, Failure> {
-    let parts = Parts::open_beside(config).await?;
+    let parts = Parts::open_to_look(config).await?;
     match verb {
         LettersVerb::List { letters, .. } => list::run(&parts, &letters).await,
         LettersVerb::Show { id, output, .. } => show::run(&parts, id, output).await,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Failure,
+    Failure, Misuse,
     cli::DemoArgs,
     config::{Config, Resolved, Role},
     parts::{self, Parts},
@@ -46,9 +46,8 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
     if config.roles.len() < Role::ALL.len() {
-        return Err(
-            "the demo plays all roles; leave --roles out, or use `order-ledger serve`".into()
-        );
+        let roles = "the demo plays all roles; leave --roles out, or use `order-ledger serve`";
+        return Err(Misuse(roles.to_owned()).into());
     }
     let orders = orders::read(args.orders.as_deref())?;
     if args.fresh {
@@ -57,12 +56,24 @@ pub(crate) async fn run(
     let running = serve::start(config, false, stop.clone()).await?;
     let (parts, health) = (running.parts.clone(), running.health.clone());
     let mut roles = pin!(running.join());
-    let proven = tokio::select! {
-        proven = show(config, &parts, &health, orders) => proven?,
+    let shown = tokio::select! {
+        shown = show(config, &parts, &health, orders) => shown,
         ended = &mut roles => {
             ended?;
-            writeln!(io::stderr(), "order-ledger: stopped before the orders were through; run it again to go on")?;
-            return Ok(ExitCode::FAILURE);
+            return stopped_early();
+        }
+    };
+    let proven = match shown {
+        Ok(proven) => proven,
+        // Whoever is told to stop takes no more calls: that one fails then is no failure.
+        Err(_) if stop.is_cancelled() => {
+            roles.await?;
+            return stopped_early();
+        }
+        Err(failure) => {
+            stop.cancel();
+            roles.await?;
+            return Err(failure);
         }
     };
     if args.keep_running {
@@ -72,6 +83,12 @@ pub(crate) async fn run(
     }
     roles.await?;
     Ok(if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn stopped_early() -> Result<ExitCode, Failure> {
+    let next = "run it again, and those that were placed go on";
+    writeln!(io::stderr(), "order-ledger: stopped before the orders were through; {next}")?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Places the orders, follows them to the end and reports; whether all that must hold does.

@@ -42,17 +42,26 @@ use crate::{
 /// Whatever ends a command early.
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// Flags and values that each can be said, but not together, or not here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(misuse) => return client::misused(&misuse),
     };
-    match run(cli).await {
+    match unless_reader_left(run(cli).await) {
         Ok(code) => code,
         Err(failure) => {
             complain(failure.as_ref());
-            ExitCode::FAILURE
+            if failure.is::<ConfigError>() || failure.is::<Misuse>() {
+                client::Kind::Usage.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -82,15 +91,15 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Verb::Replay(args) => {
             let config = configured_for_tool(args.config())?;
-            unless_reader_left(replay_verbs::run(&args, &config, stop_on_signal()).await)
+            replay_verbs::run(&args, &config, stop_on_signal()).await
         }
         Verb::DeadLetters { verb } => {
             let config = configured_for_tool(verb.config())?;
-            unless_reader_left(dead_letters::run(verb, &config).await)
+            dead_letters::run(verb, &config).await
         }
         Verb::Kibana { verb } => {
             let config = configured_for_tool(verb.config())?;
-            unless_reader_left(kibana_verbs::run(verb, &config).await)
+            kibana_verbs::run(verb, &config).await
         }
         Verb::Log { verb } => {
             let (LogVerb::Export { config, .. } | LogVerb::Import { config, .. }) = &verb;
@@ -131,15 +140,19 @@ fn configured_for_tool(args: &ConfigArgs) -> Result<config::Config, Failure> {
 
 /// Whoever read has enough, as `head` does: nothing failed.
 fn unless_reader_left(ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
-    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match ended {
-        Err(failure) if failure.downcast_ref().is_some_and(is_gone) => Ok(ExitCode::SUCCESS),
+        Err(failure) if failure.downcast_ref().is_some_and(reader_left) => Ok(ExitCode::SUCCESS),
         Err(failure) => match failure.downcast_ref() {
-            Some(client::ClientError::Write(error)) if is_gone(error) => Ok(ExitCode::SUCCESS),
+            Some(client::ClientError::Write(error)) if reader_left(error) => Ok(ExitCode::SUCCESS),
             Some(_) | None => Err(failure),
         },
         Ok(code) => Ok(code),
     }
+}
+
+/// Whether what was written has no reader any more.
+fn reader_left(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Log lines go to stderr; stdout is for what was asked for.
@@ -174,13 +187,17 @@ fn complain(failure: &dyn Error) {
     _ = writeln!(io::stderr(), "order-ledger: {}", told(failure));
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line, but for a cause that was said already: drivers repeat theirs.
 fn told(failure: &dyn Error) -> String {
     let mut line = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(error.to_string().trim());
+        let text = error.to_string();
+        let text = text.trim();
+        if !line.ends_with(text) {
+            line.push_str(": ");
+            line.push_str(text);
+        }
         cause = error.source();
     }
     line

@@ -1,5 +1,7 @@
 //! The parts that the configuration chose, behind their ports. The only place that knows every adapter.
 
+mod there;
+
 use std::{
     error::Error,
     ffi::OsString,
@@ -80,8 +82,17 @@ impl Parts {
     /// # Errors
     /// There is no ledger yet.
     pub(crate) async fn open_beside(config: &Config) -> Result<Self, OpenError> {
-        must_be_there(config)?;
+        there::files(config)?;
         Self::open_for(Use::Beside, config, None).await
+    }
+
+    /// As `open_beside`, for a tool that needs a state store which was prepared already.
+    ///
+    /// # Errors
+    /// There is no ledger yet, or the store can't be asked.
+    pub(crate) async fn open_to_look(config: &Config) -> Result<Self, OpenError> {
+        there::tables(config).await?;
+        Self::open_beside(config).await
     }
 
     async fn open_for(
@@ -232,14 +243,7 @@ impl Stores {
             StateLocation::Sqlite(path) => {
                 Self::of(SqliteStore::open(path).await.map_err(failed("state store"))?)
             }
-            StateLocation::Postgres(url) => Self::of(
-                PostgresStore::new(PostgresOptions {
-                    url: url.clone(),
-                    schema: config.postgres.schema.clone(),
-                    connections_max: config.postgres.connections_max,
-                })
-                .map_err(failed("state store"))?,
-            ),
+            StateLocation::Postgres(url) => Self::of(postgres(url, config)?),
         })
     }
 
@@ -265,6 +269,15 @@ impl Stores {
             connections: store,
         }
     }
+}
+
+fn postgres(url: &str, config: &Config) -> Result<PostgresStore, OpenError> {
+    let store = PostgresStore::new(PostgresOptions {
+        url: url.to_owned(),
+        schema: config.postgres.schema.clone(),
+        connections_max: config.postgres.connections_max,
+    });
+    store.map_err(failed("state store"))
 }
 
 /// Removes what earlier runs left in the embedded parts: the database files and the mails, nothing else.
@@ -340,29 +353,6 @@ fn remove(file: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-/// Looking at what is not there must not make it.
-fn must_be_there(config: &Config) -> Result<(), OpenError> {
-    let log = match &config.log {
-        LogLocation::Sqlite(path) => Some(path),
-        LogLocation::Kafka(_) => None,
-    };
-    let state = match &config.state {
-        StateLocation::Sqlite(path) => Some(path),
-        StateLocation::Postgres(_) => None,
-    };
-    for (part, path) in [("event log", log), ("state store", state)] {
-        if let Some(path) = path.filter(|path| !path.is_file()) {
-            let missing = format!(
-                "there is no ledger: {} is missing; name the one meant with --data, or make one with \
-                 `order-ledger migrate`",
-                path.display()
-            );
-            return Err(OpenError { part, source: missing.into() });
-        }
-    }
-    Ok(())
 }
 
 /// Whether anything that can't be lost is kept in the data folder.

@@ -36,7 +36,11 @@ pub(crate) async fn run(
     config: &Config,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let parts = Parts::open_beside(config).await?;
+    let parts = match &args.verb {
+        // It prepares the store by itself.
+        None => Parts::open_beside(config).await?,
+        Some(_) => Parts::open_to_look(config).await?,
+    };
     match &args.verb {
         None => run::run(&parts, &args.run, stop).await,
         Some(ReplayVerb::Rollback { manner, .. }) => run::rollback(&parts, manner, stop).await,
@@ -98,6 +102,14 @@ async fn lease(generations: &dyn Generations) -> Result<Option<Lease>, StoreErro
         tokio::time::sleep(BETWEEN_TRIES).await;
     }
     generations.lease().await
+}
+
+/// What the next replay does with one that was interrupted.
+const fn left(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Loading => "removes it",
+        Stage::Ready | Stage::Live | Stage::Retired => "goes on with it",
+    }
 }
 
 fn report(generation: &Generation) -> Option<Report> {

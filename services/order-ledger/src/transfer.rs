@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use archive::Archived;
+use archive::{Archive, Archived};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,11 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let parts = match verb {
         LogVerb::Export { .. } => Parts::open_beside(config).await?,
-        LogVerb::Import { .. } => Parts::open(config).await?,
+        LogVerb::Import { folder, .. } => {
+            // First: a log is not made for what can't be imported.
+            Archive::open(folder)?;
+            Parts::open(config).await?
+        }
     };
     let bar = bars::spinner()?;
     let moving = async {

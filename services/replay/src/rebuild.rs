@@ -92,6 +92,9 @@ pub async fn replay(parts: &Parts, plan: &Plan, watch: Watch) -> Result<Replayed
     if plan.only == Some(Only::Search) {
         return search::alone(parts, watch, plan.rate).await;
     }
+    if let Until::Offsets(_) = plan.until {
+        plan.until.check(&parts.log.end_offsets(Topic::Events).await?)?;
+    }
     // What builds a new index makes up for one that did not follow; and what mends the state must not wait for it.
     if !plan.reindexes()
         && let Err(error) = search::finish(parts).await

@@ -1,5 +1,6 @@
 //! Bringing the tables up to date. An up-to-date schema is only read, so that a start needs no right to change it.
 
+use ports::StoreError;
 use sqlx::{
     PgConnection, SqlSafeStr as _,
     migrate::{Migrate as _, Migration, MigrationType, Migrator},
@@ -19,6 +20,19 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 ];
 
 impl PostgresStore {
+    /// Whether a ledger was ever prepared in the schema.
+    ///
+    /// # Errors
+    /// The database can't be asked.
+    pub async fn is_prepared(&self) -> Result<bool, StoreError> {
+        let table = format!("\"{}\".migrations", self.schema);
+        let is_there = async |connection: &mut PgConnection| {
+            let select = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL");
+            Ok::<_, Error>(select.bind(table).fetch_one(connection).await?)
+        };
+        Ok(self.run(is_there).await?)
+    }
+
     pub(crate) async fn migrate(&self) -> Result<(), Error> {
         let mut migrator = migrator(&self.schema);
         if self.run(async |connection| is_up_to_date(connection, &migrator).await).await? {

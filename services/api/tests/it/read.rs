@@ -182,5 +182,30 @@ async fn who_brings_a_position_reads_its_own_writes() {
     let request = v1::ListOrdersRequest { not_before: Some(nowhere), ..Default::default() };
     let status = ledger.list_orders(request).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["not_before.partition"]);
+    // The past of an order has a place in the log, too.
+    let placed = ledger.place_order(order("")).await.unwrap().into_inner();
+    let (order_id, position) = (placed.order_id, placed.position.unwrap());
+    let at = |position| v1::GetOrderRequest {
+        order_id: order_id.clone(),
+        at: Some(v1::get_order_request::At::Position(position)),
+        ..Default::default()
+    };
+    assert!(ledger.get_order(at(position)).await.is_ok(), "as soon as it is folded");
+    let status = ledger.get_order(at(nowhere)).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["position.partition"]);
+    let negative = v1::LogPosition { offset: -1, ..position };
+    let status = ledger.get_order(at(negative)).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["position.offset"]);
+    let beyond = v1::LogPosition { offset: position.offset + 1, ..position };
+    let status = ledger.get_order(at(beyond)).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status}");
+    assert!(status.message().ends_with(&format!("ends at {}", beyond.offset)), "{status}");
+    let before = v1::GetOrderRequest {
+        at: Some(v1::get_order_request::At::Time(prost_types::Timestamp::default())),
+        ..at(position)
+    };
+    let status = ledger.get_order(before).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.message(), format!("order {order_id} was not placed yet then"));
     system.stop().await;
 }

@@ -124,8 +124,8 @@ pub(crate) struct GetArgs {
     /// As it was at this version
     #[arg(long, value_name = "N", conflicts_with = "time")]
     pub(crate) version: Option<u64>,
-    /// As it was then, as in 2026-05-01T12:00:00Z
-    #[arg(long, value_name = "RFC3339", value_parser = values::instant)]
+    /// As it was then: when a day began (in UTC), or at an instant as in 2026-05-01T12:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = values::day_or_instant)]
     pub(crate) time: Option<DateTime<Utc>>,
     /// As it was once this record of the event log was folded
     #[arg(long, value_name = "PARTITION/OFFSET", value_parser = values::position,

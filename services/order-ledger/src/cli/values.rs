@@ -12,7 +12,7 @@ use super::replay::Rate;
 use crate::config::duration;
 
 /// `2026-05-01T12:00:00Z`, or with another offset.
-pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|instant| instant.to_utc())
         .map_err(|_| "not an instant such as 2026-05-01T12:00:00Z".to_owned())

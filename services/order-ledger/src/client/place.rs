@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use proto::v1;
+
 use crate::{
     cli::PlaceArgs,
     client::{ClientError, Session, bulk, order_file::OrderFileError, parse_line, record, refused},
@@ -24,12 +26,11 @@ pub(crate) async fn run(mut session: Session, args: PlaceArgs) -> Result<(), Cli
 }
 
 async fn one(session: &mut Session, file: &Path, args: &PlaceArgs) -> Result<(), ClientError> {
-    let mut text = String::new();
-    let read = open(file)?.take(ORDER_BYTES_MAX).read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let read = open(file)?.take(ORDER_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|source| ClientError::Read { path: file.to_owned(), source })?;
-    let place = name(file);
-    let mut request = parse_line(&text)
-        .map_err(|source: OrderFileError| ClientError::NotAnOrder { place, source })?;
+    let mut request =
+        parse(bytes).map_err(|source| ClientError::NotAnOrder { place: name(file), source })?;
     if let Some(request_id) = &args.request_id {
         request.request_id.clone_from(request_id);
     }
@@ -38,6 +39,14 @@ async fn one(session: &mut Session, file: &Path, args: &PlaceArgs) -> Result<(),
     let request = session.within(request);
     let answer = session.client.place_order(request).await.map_err(refused)?.into_inner();
     session.out.show(&answer, |answer| answer.order_id.clone())
+}
+
+fn parse(bytes: Vec<u8>) -> Result<v1::PlaceOrderRequest, OrderFileError> {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= ORDER_BYTES_MAX) {
+        let text = String::from_utf8(bytes);
+        return parse_line(&text.map_err(|_| OrderFileError::whole("is not UTF-8".to_owned()))?);
+    }
+    Err(OrderFileError::whole(format!("is longer than {ORDER_BYTES_MAX} bytes")))
 }
 
 /// Opens a file; `-` is standard input.

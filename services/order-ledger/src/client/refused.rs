@@ -6,6 +6,8 @@ use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, RpcStatusExt as _, StatusExt as _};
 
+/// Why a request is refused whose id stands for something else.
+const ID_REUSED: &str = "EVENT_ID_REUSED";
 /// Names in the metadata that are the client's own.
 const RESUME_TOKEN: &str = "resume_token";
 const UNANSWERED_FROM: &str = "unanswered_from";
@@ -159,7 +161,9 @@ impl fmt::Display for Refused {
             let space = if field.is_empty() { "" } else { " " };
             write!(f, "{separator}{field}{space}{description}")?;
         }
-        if let Some(allowed) = self.metadata.get("allowed_events") {
+        // What is possible is no help against a request id that was used.
+        let allowed = self.metadata.get("allowed_events").filter(|_| self.reason != ID_REUSED);
+        if let Some(allowed) = allowed {
             let allowed = if allowed.is_empty() { "nothing" } else { allowed };
             write!(f, "; possible now: {allowed}")?;
         }

@@ -32,12 +32,8 @@ pub(crate) enum ConfigError {
         #[source]
         source: io::Error,
     },
-    #[error("{file} is not valid TOML")]
-    Syntax {
-        file: String,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    #[error("{file}, line {line}: not valid TOML: {why}")]
+    Syntax { file: String, line: usize, why: String },
 }
 
 /// Who set a value.
@@ -265,13 +261,19 @@ fn mask_password(text: &str) -> String {
     }
 }
 
+/// One line: what the parser shows of the file may be a secret.
+fn syntax(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let why = error.message().lines().collect::<Vec<_>>().join("; ");
+    ConfigError::Syntax { file: file.to_owned(), line, why }
+}
+
 fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { file: file.clone(), source })?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|source| ConfigError::Syntax { file: file.clone(), source: Box::new(source) })?;
+    let table: toml::Table = text.parse().map_err(|error| syntax(&file, &text, &error))?;
     let mut values = BTreeMap::new();
     for (name, value) in table {
         match value {

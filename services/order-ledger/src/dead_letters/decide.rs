@@ -1,11 +1,13 @@
 //! Deciding: what is wanted is written down, and whoever has to carry it out is waited for.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     time::Duration,
 };
 
+use events::OrderId;
 use ports::{Consumer, DeadLetter, DeadLetters, LetterFilter, LetterKey, LetterStatus};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -34,8 +36,10 @@ enum Became {
     /// It was read, and what it says was done.
     Read,
     Discarded,
-    /// Nothing: it is open as before, or discarded for good.
+    /// Nothing: it is open as before.
     Refused(String),
+    /// Nothing: it was discarded for good earlier.
+    Final,
     /// No one has carried it out yet.
     Waits,
 }
@@ -111,13 +115,20 @@ async fn decide(
     }
     let until = Instant::now() + args.wait;
     let mut all_done = true;
-    let mut told = Vec::new();
+    let mut outcomes = Vec::with_capacity(decided.len());
     for (letter, status) in decided {
         let became = wait(letters, &letter, status, decision, until).await?;
-        all_done &= !matches!(became, Became::Refused(_));
+        all_done &= !matches!(became, Became::Refused(_) | Became::Final);
+        outcomes.push((letter, became));
+    }
+    // Only now: one of these letters may park the order of another.
+    let parked = parked(letters, &outcomes).await?;
+    let mut told = Vec::new();
+    for (letter, became) in &outcomes {
+        let waits = letter.parks.is_some_and(|order| parked.contains(&order));
         match args.output {
-            Output::Human => writeln!(io::stdout(), "{}", line(&letter, &became))?,
-            Output::Json => told.push(as_json(&letter, &became)),
+            Output::Human => writeln!(io::stdout(), "{}", line(letter, became, waits))?,
+            Output::Json => told.push(as_json(letter, became, waits)),
         }
     }
     if args.output == Output::Json {
@@ -153,9 +164,7 @@ async fn wait(
         match (status, decision) {
             (None, Decision::Retry | Decision::Discard) => return Ok(Became::Read),
             (Some(LetterStatus::Discarded), Decision::Discard) => return Ok(Became::Discarded),
-            (Some(LetterStatus::Discarded), Decision::Retry) => {
-                return Ok(Became::Refused("it is discarded for good".to_owned()));
-            }
+            (Some(LetterStatus::Discarded), Decision::Retry) => return Ok(Became::Final),
             (Some(LetterStatus::Open), Decision::Retry) => {
                 return Ok(Became::Refused(format!("{}: {}", now.reason.name(), now.detail)));
             }
@@ -174,16 +183,40 @@ async fn wait(
     }
 }
 
-fn line(letter: &DeadLetter, became: &Became) -> String {
+/// Which of their orders are parked still.
+async fn parked(
+    letters: &dyn DeadLetters,
+    outcomes: &[(DeadLetter, Became)],
+) -> Result<BTreeSet<OrderId>, Failure> {
+    let orders: BTreeSet<_> = outcomes.iter().filter_map(|(letter, _)| letter.parks).collect();
+    let orders: Vec<_> = orders.into_iter().collect();
+    let mut parked = BTreeSet::new();
+    for page in orders.chunks(PAGE) {
+        parked.extend(letters.parked(page).await?);
+    }
+    Ok(parked)
+}
+
+fn line(letter: &DeadLetter, became: &Became, waits: bool) -> String {
     let id = id(letter.key());
-    let (goes_on, stays) = match letter.parks {
-        Some(order) => (format!("order {order} goes on"), format!("order {order} stays parked")),
-        None => ("done".to_owned(), "it stays a dead letter".to_owned()),
+    let then = match letter.parks {
+        Some(order) if waits => format!(
+            "order {order} still waits for another dead letter: see `order-ledger dead-letters list --order {order}`"
+        ),
+        Some(order) => format!("order {order} goes on"),
+        None => "done".to_owned(),
     };
     match became {
-        Became::Read => format!("{id}: read, {goes_on}"),
-        Became::Discarded => format!("{id}: discarded, {goes_on}"),
-        Became::Refused(why) => format!("{id}: {stays}: {why}"),
+        Became::Read => format!("{id}: read, {then}"),
+        Became::Discarded => format!("{id}: discarded, {then}"),
+        Became::Final if letter.parks.is_some() => {
+            format!("{id}: it is discarded for good; {then}")
+        }
+        Became::Final => format!("{id}: it is discarded for good"),
+        Became::Refused(why) => match letter.parks {
+            Some(order) => format!("{id}: order {order} stays parked: {why}"),
+            None => format!("{id}: it stays a dead letter: {why}"),
+        },
         Became::Waits => {
             let role = letter.consumer.name();
             format!(
@@ -193,13 +226,14 @@ fn line(letter: &DeadLetter, became: &Became) -> String {
     }
 }
 
-fn as_json(letter: &DeadLetter, became: &Became) -> Value {
+fn as_json(letter: &DeadLetter, became: &Became, waits: bool) -> Value {
     let (result, why) = match became {
         Became::Read => ("read", None),
         Became::Discarded => ("discarded", None),
-        Became::Refused(why) => ("refused", Some(why)),
+        Became::Final => ("refused", Some("it is discarded for good")),
+        Became::Refused(why) => ("refused", Some(why.as_str())),
         Became::Waits => ("waits", None),
     };
     let order = letter.parks.map(|order| order.to_string());
-    json!({ "id": id(letter.key()), "parks_order": order, "result": result, "why": why })
+    json!({ "id": id(letter.key()), "parks_order": order, "order_waits": waits, "result": result, "why": why })
 }

@@ -53,6 +53,8 @@ const fn passes(error: &ReplayError) -> bool {
         | ReplayError::CancelledKept(_)
         | ReplayError::SearchCancelled
         | ReplayError::NoSuchGeneration(_)
+        | ReplayError::NoSuchPartition(_)
+        | ReplayError::BeyondTheEnd { .. }
         | ReplayError::NothingRetired
         | ReplayError::Differs { .. }
         | ReplayError::Log(LogError::Unfit(_) | LogError::Expired { .. })

@@ -6,18 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use ports::{Stage, StoreError};
+use ports::{Offset, Stage, StoreError};
 use replay::{Plan, RefusedDocument, Reindexed, ReplayError, Replayed, Source, Until, Watch};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{BETWEEN_TRIES, TRIES, differing, offsets_json, offsets_text, progress::Progress};
 use crate::{
-    Failure,
+    Failure, Misuse,
     cli::{MannerArgs, Only, Output, ReplayRun},
     parts::Parts,
     prepare, verify,
 };
+
+/// Which mails were sent went with the store.
+const AFTER_A_LOSS: &str = "the live state was empty: `serve` announces every order anew, and the mailer mails every \
+                            customer again; see \"A lost state store\" in docs/operating.md first";
 
 pub(super) async fn run(
     parts: &Parts,
@@ -52,7 +56,7 @@ fn plan(args: &ReplayRun) -> Result<Plan, Failure> {
     });
     if only == Some(replay::Only::Search) && of_state {
         let alone = "--only search builds the search index from the live generation: leave the other flags out";
-        return Err(alone.into());
+        return Err(Misuse(alone.to_owned()).into());
     }
     let until = until.clone().unwrap_or(Until::Now);
     Ok(Plan {
@@ -81,6 +85,7 @@ async fn perform(
         return Err("stopped before the replay began".into());
     }
     let before = live(parts).await?;
+    let was_empty = is_empty(parts).await?;
     let progress = Arc::new(Progress::for_person_or_program(output)?);
     let replaying = carry_out(parts, plan, Progress::watch(&progress));
     let replayed = stop.run_until_cancelled(Box::pin(replaying)).await;
@@ -92,7 +97,16 @@ async fn perform(
         Output::Json => as_json(&replayed).to_string(),
     };
     writeln!(io::stdout(), "{text}")?;
+    if was_empty && replayed.live && replayed.offsets.iter().any(|end| end.offset > Offset(0)) {
+        writeln!(io::stderr(), "order-ledger: {AFTER_A_LOSS}")?;
+    }
     Ok(replayed)
+}
+
+/// Whether the live state never folded anything.
+async fn is_empty(parts: &Parts) -> Result<bool, StoreError> {
+    let progress = parts.orders.progress(&[]).await?;
+    Ok(progress.iter().all(|partition| partition.next == Offset(0)))
 }
 
 async fn live(parts: &Parts) -> Result<Option<u32>, StoreError> {

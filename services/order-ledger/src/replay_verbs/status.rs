@@ -7,11 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use ports::{Generation, Stage};
+use ports::Generation;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Building, building, offsets_json, offsets_text, progress};
+use super::{Building, building, left, offsets_json, offsets_text, progress};
 use crate::{
     Failure,
     cli::{Output, StatusArgs},
@@ -92,10 +92,7 @@ fn told(all: &[Generation], building: Option<&Building>) -> String {
     let Some(Building { generation, report, running }) = building else { return rows.to_string() };
     let number = generation.number;
     if !running {
-        let left = match generation.stage {
-            Stage::Loading => "removes it",
-            Stage::Ready | Stage::Live | Stage::Retired => "goes on with it",
-        };
+        let left = left(generation.stage);
         return format!(
             "{rows}\ngeneration {number} was left by a replay that was interrupted: the next `order-ledger replay` {left}"
         );

@@ -7,7 +7,7 @@ use std::{
 
 use ports::{Stage, Wanted};
 
-use super::{Building, building, lease};
+use super::{Building, building, lease, left};
 use crate::{Failure, parts::Parts};
 
 const NOTHING_RUNS: &str = "no replay is running; `order-ledger replay` runs one";
@@ -38,9 +38,10 @@ async fn want(parts: &Parts, wanted: Wanted, what: &str) -> Result<ExitCode, Fai
     };
     let number = generation.number;
     if !running {
+        let left = left(generation.stage);
         return Err(format!(
-            "no replay is running: the one that built generation {number} was interrupted; `order-ledger replay` goes on \
-             with it, `order-ledger replay remove {number}` removes it"
+            "no replay is running: the one that built generation {number} was interrupted; the next `order-ledger \
+             replay` {left}, and `order-ledger replay remove {number}` removes it at once"
         )
         .into());
     }

@@ -3,8 +3,13 @@
 use std::process::Output;
 
 use tempfile::TempDir;
+use tokio::process::Command;
 
-use crate::process::{Process, binary};
+use crate::{
+    by_hand::path,
+    folder::Folder,
+    process::{Process, binary},
+};
 
 async fn run(args: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
@@ -52,7 +57,77 @@ async fn a_wrong_value_says_which_key_what_was_given_and_what_is_allowed() {
         "order-ledger: --roles is \"api,baker\"; allowed: all, or some of \
          api,projector,search,mailer,fulfilment\n"
     );
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn flags_that_do_not_go_together_are_a_wrong_command_line() {
+    let folder = Folder::new();
+    folder.run(&["migrate"]).await.done();
+    for wrong in [
+        &["verify", "--log", "foo"][..],
+        &["demo", "--roles", "api"],
+        &["replay", "--until", "0=5", "--only", "search"],
+    ] {
+        let said = folder.run(wrong).await;
+        assert_eq!((said.code, said.stderr.lines().count()), (2, 1), "{wrong:?}: {}", said.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_toml_is_told_in_one_line_with_its_place() {
+    let folder = TempDir::new().unwrap();
+    let file = "data = \"data\"\n\nstate = postgres://ledger:hunter2@db/ledger\n";
+    std::fs::write(folder.path().join("order-ledger.toml"), file).unwrap();
+    let output = binary().arg("config").current_dir(folder.path()).output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let place = "order-ledger: order-ledger.toml, line 3: not valid TOML: ";
+    assert!(error.starts_with(place) && error.lines().count() == 1, "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn what_is_no_archive_makes_no_folder_and_is_called_so() {
+    let folder = Folder::new();
+    let refusal = folder.refusal(&["log", "import", "nowhere"]).await;
+    let none = "nowhere is no archive that this version reads: it has no manifest.json";
+    assert!(refusal.contains(none), "{refusal}");
+    assert!(!folder.data().exists(), "it was made for nothing");
+    folder.run(&["migrate"]).await.done();
+    let refusal = folder.refusal(&["verify", "--against", "nowhere"]).await;
+    assert!(refusal.contains(none), "{refusal}");
+}
+
+/// Runs a verb whose output has no reader.
+async fn unread(mut command: Command) -> (Option<i32>, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).output().await.unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_reader_that_went_away_is_no_failure() {
+    for verb in [&["config"][..], &["completions", "bash"]] {
+        let mut command = binary();
+        command.args(verb);
+        assert_eq!(unread(command).await, (Some(0), String::new()), "{verb:?}");
+    }
+    let folder = Folder::new();
+    let mut serve = folder.serving("unread").await;
+    folder.place(&serve.grpc().await).await;
+    serve.stop().await;
+    let archive = folder.data().join("archive");
+    let verify = ["verify", "--documents", "none", "--log-filter", "warn"];
+    for verb in [&verify[..], &["log", "export", path(&archive)]] {
+        let (code, error) = unread(folder.command(verb)).await;
+        assert_eq!((code, error.contains("roken pipe")), (Some(0), false), "{verb:?}: {error}");
+    }
+    // What it found can't be told, but that it found something can.
+    folder.sql("state.db", "DELETE FROM order_history").await;
+    let (code, error) = unread(folder.command(&verify)).await;
+    assert_eq!((code, error.as_str()), (Some(1), ""));
 }
 
 #[tokio::test]
@@ -126,7 +201,7 @@ async fn verify_otherwise(data: &str) {
     assert!(error.contains("there is no nowhere.db") && code == Some(1), "{error}");
     let (_, error, code) = verify(&["--against", "https://nowhere"]).await;
     assert!(error.contains("--against is \"https://nowhere\"; allowed:"), "{error}");
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     let (_, _, code) = verify(&["--against", &copy, "--generation", "1"]).await;
     assert_eq!(code, Some(2), "one or the other");
 }

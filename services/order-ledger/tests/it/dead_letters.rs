@@ -136,7 +136,8 @@ async fn an_order_goes_on_without_the_record_that_is_discarded() {
     assert_eq!(outcomes(&server, &order_id).await, ["APPLIED", "APPLIED"]);
     assert_eq!(state(&server, &order_id).await, "PAID");
     let said = folder.run(&["dead-letters", "retry", letter_id]).await;
-    assert!(said.code == 1 && said.stdout.contains("it is discarded for good"), "{}", said.stdout);
+    let discarded = format!("{letter_id}: it is discarded for good; order {order_id} goes on\n");
+    assert_eq!((said.code, said.stdout), (1, discarded));
     let said = folder.run(&["dead-letters", "discard", "--all", "--yes"]).await.done();
     assert_eq!(said, "no dead letter is open\n");
     folder.verified().await;
@@ -166,12 +167,38 @@ async fn an_order_goes_on_with_the_record_that_can_be_read_by_now() {
     assert_eq!(folder.sql("state.db", &understood).await, 1);
 
     let decided = folder.json(&["dead-letters", "retry", "--all"]).await;
-    let read =
-        json!([{ "id": letter["id"], "parks_order": order_id, "result": "read", "why": null }]);
+    let read = json!([{ "id": letter["id"], "parks_order": order_id, "order_waits": false, "result": "read", "why": null }]);
     assert_eq!(decided["decided"], read);
     assert_eq!(state(&server, &order_id).await, "CANCELLED");
     assert_eq!(outcomes(&server, &order_id).await, ["APPLIED", "APPLIED", "REJECTED"]);
     folder.letters(0).await;
+    serve.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_goes_on_once_no_letter_parks_it() {
+    let folder = Folder::new();
+    let mut serve = folder.serving("parks-twice").await;
+    let id = folder.place(&serve.grpc().await).await;
+    serve.stop().await;
+    folder.append(id, b"not an event").await;
+    folder.append(id, b"nor is this").await;
+    let serve = folder.serving("parked-twice").await;
+    let letters = folder.letters(2).await;
+    let [first, second] = [0, 1].map(|n: usize| letters[n]["id"].as_str().unwrap());
+    let waits = format!(
+        "order {id} still waits for another dead letter: see `order-ledger dead-letters list --order {id}`\n"
+    );
+    let said = folder.run(&["dead-letters", "discard", first, "--yes"]).await.done();
+    assert_eq!(said, format!("{first}: discarded, {waits}"));
+    let said = folder.run(&["dead-letters", "retry", first]).await;
+    let discarded = format!("{first}: it is discarded for good; {waits}");
+    assert_eq!((said.code, said.stdout), (1, discarded));
+    let both = ["dead-letters", "discard", first, second, "--yes"];
+    let said = folder.run(&both).await.done();
+    let goes_on = |letter: &str| format!("{letter}: discarded, order {id} goes on\n");
+    assert_eq!(said, goes_on(first) + &goes_on(second));
+    folder.verified().await;
     serve.stop().await;
 }
 

@@ -1,12 +1,22 @@
 //! `order-ledger demo`, as a newcomer runs it.
 
-use std::{path::Path, process::Output};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
 
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
-use crate::process::binary;
+use crate::{
+    by_hand::{ORDER, path},
+    process::binary,
+};
 
-async fn demo(data: &Path, args: &[&str]) -> Output {
+fn command(data: &Path, args: &[&str]) -> Command {
     // A free port each, so that demos run side by side with whatever else listens here.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = binary();
@@ -15,7 +25,12 @@ async fn demo(data: &Path, args: &[&str]) -> Output {
     for step in ["pay", "prepare", "ship", "deliver", "complete"] {
         command.args([&format!("--fulfilment-{step}-after"), "50ms"]);
     }
-    command.current_dir(data).output().await.unwrap()
+    command.current_dir(data);
+    command
+}
+
+async fn demo(data: &Path, args: &[&str]) -> Output {
+    command(data, args).output().await.unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -53,6 +68,27 @@ async fn goes_on_where_it_stopped_and_starts_anew_if_told() {
         ),
         "{fresh}"
     );
+}
+
+#[tokio::test]
+async fn stopped_while_it_places_it_says_so_and_goes_on_the_next_time() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("orders.jsonl");
+    std::fs::write(&file, ORDER.repeat(50)).unwrap();
+    let mut command = command(folder.path(), &["--orders", path(&file)]);
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    // A line of this kind comes only once an order is placed.
+    while !lines.next_line().await.unwrap().expect("it goes on").contains("Placed") {}
+    let pid = running.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    while lines.next_line().await.unwrap().is_some() {}
+    let ended = running.wait_with_output().await.unwrap();
+    let error = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains("stopped before the orders were through"), "{error}");
+    let next = text(&demo(folder.path(), &[]).await);
+    assert!(next.contains("every record is accounted for"), "{next}");
 }
 
 #[tokio::test]

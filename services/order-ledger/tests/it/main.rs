@@ -22,6 +22,7 @@ mod demo;
 mod drain;
 mod embedded;
 mod fake_watch;
+mod first_replay;
 mod folder;
 mod found;
 mod installation;

@@ -61,6 +61,14 @@ async fn an_order_that_is_none_names_the_field() {
     );
     let said = desk.order(&["place", "--order", path(&file), "--output", "json"]).await;
     assert_eq!(said.failure()["fields"][0]["field"], "lines[0].quantity");
+    let long = ORDER.lines().next().unwrap().replace("Ana Soto", &"ñ".repeat(4 << 20));
+    let file = desk.file("long.json", &long);
+    let said = desk.order(&["place", "--order", path(&file)]).await;
+    assert!(
+        said.code == 5 && said.stderr.contains("is longer than 8388608 bytes"),
+        "{}",
+        said.stderr
+    );
     let said = desk.order(&["place", "--order", "nowhere.json"]).await;
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("can't read nowhere.json"), "{}", said.stderr);
@@ -86,12 +94,22 @@ async fn a_wrong_command_line_is_code_2_also_for_programs() {
         &["order", "list", "--from", "yesterday"],
         &["order", "watch", "x", "--state", "Paid"],
         &["order", "get", "x", "--server", "not an address"],
+        &["order", "get", "x", "--server", "127.0.0.1:50051"],
+        &["order", "get", "x", "--server", "https://127.0.0.1:50051"],
+        &["load", "--server", "kafka://127.0.0.1:50051"],
     ] {
         let said = run(wrong).await;
         assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{wrong:?}: {}", said.stderr);
         let said = run(&[wrong, &["--output", "json"]].concat()).await;
         assert_eq!((said.code, &said.failure()["code"]), (2, &json!("USAGE")), "{wrong:?}");
     }
+}
+
+#[tokio::test]
+async fn an_address_without_its_scheme_is_told_which_it_takes() {
+    let said = run(&["order", "get", "x", "--server", "127.0.0.1:50051"]).await;
+    let allowed = "order-ledger: --server is \"127.0.0.1:50051\"; allowed: http://HOST:PORT\n";
+    assert_eq!((said.code, said.stderr.as_str()), (2, allowed));
 }
 
 #[tokio::test]

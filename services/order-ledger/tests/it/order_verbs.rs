@@ -131,6 +131,10 @@ async fn a_repeat_has_no_effect_of_its_own() {
     let first = desk.order_with_input(&place, order).await.done();
     assert_eq!(desk.order_with_input(&place, order).await.done(), first);
     let id = first.trim();
+    let other = order.replace("Ana Soto", "Ana Rojas");
+    let said = desk.order_with_input(&place, &other).await;
+    let why = format!("the request id stands for another order: {id} was placed under it\n");
+    assert!(said.code == 4 && said.stderr.ends_with(&why), "{}", said.stderr);
     let pay = ["pay", id, "--request-id", "pay-1", "--wait"];
     let first = desk.json(&pay).await;
     assert_eq!(desk.json(&pay).await["event_id"], first["event_id"]);

@@ -209,6 +209,9 @@ async fn a_replay_that_is_cancelled_or_interrupted_leaves_the_live_generation_as
     assert!(left.contains("generation 2 was left by a replay that was interrupted"), "{left}");
     let refusal = folder.refusal(&["replay", "resume"]).await;
     assert!(refusal.contains("the one that built generation 2 was interrupted"), "{refusal}");
+    // Both say what the next replay does.
+    let removes = "`order-ledger replay` removes it";
+    assert!(left.contains(removes) && refusal.contains(removes), "{left}{refusal}");
     folder.sql("state.db", "DROP TRIGGER paused").await;
     folder.run(&["replay"]).await.done();
     assert_eq!(stages(&folder).await, expected(&[(1, "retired"), (2, "live")]));
@@ -242,8 +245,9 @@ async fn a_generation_of_the_past_is_looked_into_and_removed() {
         (state("2").await, state("1").await),
         ("ORDER_STATE_PLACED".into(), "ORDER_STATE_CANCELLED".into())
     );
-    let refusal = folder.refusal(&["replay", "--only", "search", "--no-swap"]).await;
-    assert!(refusal.contains("leave the other flags out"), "{refusal}");
+    let said = folder.run(&["replay", "--only", "search", "--no-swap"]).await;
+    assert!(said.stderr.contains("leave the other flags out"), "{}", said.stderr);
+    assert_eq!(said.code, 2);
     let indexed = folder.run(&["replay", "--only", "search"]).await.done();
     let built = "2 documents in the new search index, 0 refused\nthe search index is built anew from generation 1\n";
     assert_eq!(indexed, built);

@@ -1,6 +1,6 @@
 //! Why a replay ends early.
 
-use ports::{CommitError, LogError, Position, SearchError, StoreError};
+use ports::{CommitError, LogError, Offset, Partition, Position, SearchError, StoreError};
 
 use crate::{Difference, VerifyError};
 
@@ -35,6 +35,19 @@ pub enum ReplayError {
     /// There is none that can be made live.
     #[error("there is no generation {0} that could be made live: see `order-ledger replay status`")]
     NoSuchGeneration(u32),
+    /// It was to end in a partition that the log does not have.
+    #[error("the event log has no partition {0}")]
+    NoSuchPartition(Partition),
+    /// It was to end where the log has not come yet.
+    #[error("partition {partition} of the event log ends at {end}, before {until}")]
+    BeyondTheEnd {
+        /// Which.
+        partition: Partition,
+        /// Where it was to end.
+        until: Offset,
+        /// Where the log ends.
+        end: Offset,
+    },
     /// There is none to go back to.
     #[error("there is no earlier generation to go back to")]
     NothingRetired,

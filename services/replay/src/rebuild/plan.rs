@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use chrono::{DateTime, Utc};
-use ports::{LogRecord, Offset, Partition};
+use ports::{LogRecord, Offset, Partition, Position};
+
+use super::ReplayError;
 
 /// Which generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,19 @@ impl Until {
                 offsets.get(&partition).map_or(Offset::START, |o| end.min(*o))
             }
         }
+    }
+
+    /// Whether a log that ends there has it all.
+    pub(super) fn check(&self, ends: &[Position]) -> Result<(), ReplayError> {
+        let Self::Offsets(offsets) = self else { return Ok(()) };
+        for (&partition, &until) in offsets {
+            let end = ends.iter().find(|end| end.partition == partition);
+            let end = end.ok_or(ReplayError::NoSuchPartition(partition))?.offset;
+            if until > end {
+                return Err(ReplayError::BeyondTheEnd { partition, until, end });
+            }
+        }
+        Ok(())
     }
 
     /// Whether to stop before this record.

@@ -154,6 +154,15 @@ async fn one_that_is_kept_stays_beside() {
     world.fold().await;
 
     let offsets: BTreeMap<_, _> = ends.iter().map(|end| (end.partition, end.offset)).collect();
+    let beyond = |partition, offset| {
+        let offsets = BTreeMap::from([(Partition(partition), offset)]);
+        Plan { swap: false, until: Until::Offsets(offsets), ..ALL }
+    };
+    let error = replayed(&world, &beyond(PARTITIONS, Offset(0))).await.unwrap_err();
+    assert!(matches!(error, ReplayError::NoSuchPartition(_)), "{error}");
+    let error = replayed(&world, &beyond(0, Offset(1 << 40))).await.unwrap_err();
+    assert!(matches!(error, ReplayError::BeyondTheEnd { .. }), "{error}");
+    assert_eq!(stages(&world).await, [(1, Stage::Live)], "nothing is kept");
     let past = Plan { swap: false, until: Until::Offsets(offsets), ..ALL };
     let kept = replayed(&world, &past).await.unwrap();
     assert_eq!((kept.generation, kept.live, &kept.offsets), (2, false, &ends));
