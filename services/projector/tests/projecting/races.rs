@@ -1,20 +1,16 @@
 //! Two projectors that both think that a partition is theirs, and a decision on a dead letter that one of them carries out
 //! while the other has loaded what was before it, and commits later. The partition's offset is the same before and after.
 
-use std::{future::pending, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use events::OrderId;
 use ports::{Commit, Health, LetterStatus, NewRecord, OrderStore as _, SnapshotRow};
 use projector::{Parts, Settings};
 use testkit::{sample, wait_for};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     faults::{Fault, Plan},
-    faulty_letters::FaultyLetters,
-    faulty_log::FaultyLog,
-    faulty_store::FaultyStore,
     story::{interleave, one_in_each_partition, record},
     sweeps::sweep_through,
     world::{PATIENCE, Running, World, parts},
@@ -45,21 +41,7 @@ async fn run(fault: Fault, at: usize) -> bool {
     world.rival().fold(usize::MAX).await;
     world.append(rest).await;
     let plan = Arc::new(Plan::new(fault, at, world.rival()));
-    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan), unserved: None };
-    let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
-    let letters = FaultyLetters { inner: world.store.clone(), plan: Arc::clone(&plan) };
-    let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
-
-    let stop = CancellationToken::new();
-    let folded = async {
-        world.until_folded().await;
-        stop.cancel();
-        pending::<()>().await
-    };
-    tokio::select! {
-        () = folded => {}
-        ended = projector::run(parts, Settings::default(), stop.clone()) => ended.unwrap(),
-    }
+    world.project_with(&plan).await;
 
     // What was wanted late the next one carries out; what the rival had in hand comes after that at the latest.
     world.append(one_in_each_partition()).await;

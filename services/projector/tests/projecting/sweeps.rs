@@ -1,19 +1,15 @@
 //! Every call that a projector makes of log and store, one after the other, goes wrong in every way.
 
-use std::{collections::HashMap, future::pending, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use ports::LetterStatus;
 use projector::Settings;
 use tokio::task::{Id, JoinSet, LocalSet};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     faults::{Fault, Plan},
-    faulty_letters::FaultyLetters,
-    faulty_log::FaultyLog,
-    faulty_store::FaultyStore,
     story::{one_in_each_partition, story},
-    world::{World, parts},
+    world::World,
 };
 
 /// How many runs go side by side: most of their time is waiting.
@@ -32,22 +28,7 @@ async fn run(fault: Fault, at: usize) -> bool {
     assert!(!world.letters(LetterStatus::Discard).await.is_empty());
     world.append(rest).await;
     let plan = Arc::new(Plan::new(fault, at, world.rival()));
-    let log = FaultyLog { inner: world.log.clone(), plan: Arc::clone(&plan), unserved: None };
-    let store = FaultyStore { inner: world.store.clone(), plan: Arc::clone(&plan) };
-    let letters = FaultyLetters { inner: world.store.clone(), plan: Arc::clone(&plan) };
-    let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
-
-    let stop = CancellationToken::new();
-    let folded = async {
-        world.until_folded().await;
-        stop.cancel();
-        pending::<()>().await
-    };
-    tokio::select! {
-        () = plan.died() => {}
-        () = folded => {}
-        ended = projector::run(parts, Settings::default(), stop.clone()) => ended.unwrap(),
-    }
+    world.project_with(&plan).await;
 
     // Whatever the first left undone the next one makes up for.
     world.append(one_in_each_partition()).await;

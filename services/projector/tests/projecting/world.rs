@@ -1,6 +1,6 @@
 //! A log and a store in a folder of their own, and projectors on them.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use adapter_embedded::{SqliteLog, SqliteStore};
 use ports::{
@@ -14,6 +14,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    faults::Plan,
+    faulty_letters::FaultyLetters,
+    faulty_log::FaultyLog,
+    faulty_store::FaultyStore,
     oracle::{Expected, check_announcements},
     rival::Rival,
     story::PARTITIONS,
@@ -48,6 +52,25 @@ impl World {
     pub(crate) fn start(&self, settings: Settings) -> Running {
         let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
         Running::start(parts(log, store.clone(), store), settings)
+    }
+
+    /// Projects what is there while what is planned goes wrong, until it is folded or the process dies.
+    pub(crate) async fn project_with(&self, plan: &Arc<Plan>) {
+        let log = FaultyLog { inner: self.log.clone(), plan: Arc::clone(plan), unserved: None };
+        let store = FaultyStore { inner: self.store.clone(), plan: Arc::clone(plan) };
+        let letters = FaultyLetters { inner: self.store.clone(), plan: Arc::clone(plan) };
+        let parts = parts(Arc::new(log), Arc::new(store), Arc::new(letters));
+        let stop = CancellationToken::new();
+        let folded = async {
+            self.until_folded().await;
+            stop.cancel();
+            pending::<()>().await
+        };
+        tokio::select! {
+            () = plan.died() => {}
+            () = folded => {}
+            ended = projector::run(parts, Settings::default(), stop.clone()) => ended.unwrap(),
+        }
     }
 
     /// Another projector, which works only when it is told to.
