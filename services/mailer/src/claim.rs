@@ -8,23 +8,9 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use consumer::{Alarm, Error, Retry};
-use ports::{Clock, Delivery, DeliveryStore, Mailer, StoreError};
+use ports::{Clock, Delivery, DeliveryStore, Mailer};
 use tokio::sync::mpsc;
-
-/// A mail that is this process's to send, until the claim runs out.
-pub(crate) struct Claimed {
-    pub(crate) delivery: Delivery,
-    at: DateTime<Utc>,
-}
-
-impl Claimed {
-    /// Whether it has waited for so long that its claim may not last until it is sent.
-    pub(crate) fn is_old(&self, now: DateTime<Utc>, begin_within: Duration) -> bool {
-        (now - self.at).to_std().is_ok_and(|age| age >= begin_within)
-    }
-}
 
 /// Whether the mail server is known to be away, as who sends finds out and who claims must know.
 #[derive(Clone, Default)]
@@ -52,33 +38,25 @@ pub(crate) struct Claimer {
 
 impl Claimer {
     /// Keeps the queue filled until the process stops, or no one reads it any more.
-    pub(crate) async fn run(&self, queue: mpsc::Sender<Claimed>) -> Result<(), Error> {
+    pub(crate) async fn run(&self, queue: mpsc::Sender<Delivery>) -> Result<(), Error> {
         self.reach_server().await?;
         while let Some(room) = self.room(&queue).await {
             if self.server_away.get() {
                 self.reach_server().await?;
                 continue;
             }
-            let claim = || self.claim(room);
-            let Some((at, claimed)) = self.retry.until_ok("claim mails", claim).await? else {
-                break;
-            };
+            let claim = || self.deliveries.claim(self.clock.now(), self.lease, room);
+            let Some(claimed) = self.retry.until_ok("claim mails", claim).await? else { break };
             let is_all = claimed.len() < room;
             for delivery in claimed {
                 // There is room. If no one reads any more, the claim runs out.
-                _ = queue.try_send(Claimed { delivery, at });
+                _ = queue.try_send(delivery);
             }
             if is_all {
                 self.rest().await?;
             }
         }
         Ok(())
-    }
-
-    /// Claims mails, and says from when on.
-    async fn claim(&self, limit: usize) -> Result<(DateTime<Utc>, Vec<Delivery>), StoreError> {
-        let now = self.clock.now();
-        Ok((now, self.deliveries.claim(now, self.lease, limit).await?))
     }
 
     async fn reach_server(&self) -> Result<(), Error> {
@@ -88,7 +66,7 @@ impl Claimer {
     }
 
     /// How many the queue takes, once half of it is free: claims of a few would be many. `None` if it is to be filled no more.
-    async fn room(&self, queue: &mpsc::Sender<Claimed>) -> Option<usize> {
+    async fn room(&self, queue: &mpsc::Sender<Delivery>) -> Option<usize> {
         let half = queue.max_capacity().div_ceil(2);
         tokio::select! {
             biased;

@@ -99,9 +99,14 @@ impl Settings {
         self.answer_timeout.saturating_add(self.step_timeout().saturating_mul(STEPS))
     }
 
+    /// How long a mail may take once it is its turn: a claim must last for longer.
+    fn turn_timeout(&self) -> Duration {
+        self.attempt_timeout().saturating_add(self.step_timeout())
+    }
+
     /// How long a claimed mail is kept from other senders: longer than it takes from the claim to the note.
     fn lease(&self) -> Duration {
-        self.begin_within.saturating_add(self.attempt_timeout()).saturating_add(self.step_timeout())
+        self.begin_within.saturating_add(self.turn_timeout())
     }
 }
 

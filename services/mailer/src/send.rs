@@ -16,10 +16,7 @@ use tokio::{
 use trace::Span;
 use tracing::field::display;
 
-use crate::{
-    Renderer, Settings,
-    claim::{Claimed, ServerAway},
-};
+use crate::{Renderer, Settings, claim::ServerAway};
 
 pub(crate) struct Sender {
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -44,7 +41,7 @@ enum Attempt {
 
 impl Sender {
     /// Sends what is claimed until no more is. A mail that takes long holds back no other: as soon as one ends, the next begins.
-    pub(crate) async fn run(&self, queue: mpsc::Receiver<Claimed>, notes: mpsc::Sender<Finished>) {
+    pub(crate) async fn run(&self, queue: mpsc::Receiver<Delivery>, notes: mpsc::Sender<Finished>) {
         // There from the start: a counter that begins with its first failure has not risen when an alert looks.
         for outcome in ["sent", "put_off", "failed"] {
             mails(outcome).increment(0);
@@ -54,17 +51,16 @@ impl Sender {
         claimed
             // No one notes any more: the role ends.
             .take_until(notes.closed())
-            .for_each_concurrent(in_flight_max, |claimed| self.handle(claimed, &notes))
+            .for_each_concurrent(in_flight_max, |delivery| self.handle(delivery, &notes))
             .await;
     }
 
     /// One mail from claim to note. If the server turned out to be away or the process stops, it is put back.
-    async fn handle(&self, claimed: Claimed, notes: &mpsc::Sender<Finished>) {
-        let is_old = claimed.is_old(self.clock.now(), self.settings.begin_within);
-        let delivery = claimed.delivery;
+    async fn handle(&self, delivery: Delivery, notes: &mpsc::Sender<Finished>) {
+        let left = (delivery.claimed_until - self.clock.now()).to_std().unwrap_or_default();
         let result = if self.retry.is_stopping() {
             put_back("the process stopped before it was sent")
-        } else if is_old {
+        } else if left <= self.settings.turn_timeout() {
             let order_id = delivery.key.order_id;
             tracing::warn!(%order_id, "a mail waited for too long to be sent under its claim");
             put_back("it waited for too long to be sent under its claim")
