@@ -163,6 +163,16 @@ pub struct LetterFilter {
     pub order: Option<OrderId>,
 }
 
+impl LetterFilter {
+    /// The projector's letters that someone is still to decide on, or whose decision is still to be carried out: those that
+    /// park orders, or this one.
+    #[must_use]
+    pub fn undecided(order: Option<OrderId>) -> Self {
+        let statuses = vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard];
+        Self { consumer: Some(Consumer::Projector), statuses, order }
+    }
+}
+
 /// A record that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

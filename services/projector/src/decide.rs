@@ -90,11 +90,7 @@ impl Worker {
     /// The first of the other dead letters that park an order.
     async fn parks_still(&mut self, order: OrderId, decided: Position) -> Option<Option<Position>> {
         let letters = Arc::clone(&self.parts.dead_letters);
-        let parking = LetterFilter {
-            consumer: Some(Consumer::Projector),
-            statuses: vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard],
-            order: Some(order),
-        };
+        let parking = LetterFilter::undecided(Some(order));
         // By position: of two, one is another.
         let parking = self
             .patience

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use adapter_embedded::SqliteStore;
 use ports::{
-    Commit, CommitError, Consumer, DeadLetter, DeadLetters as _, EventLog, LetterFilter,
-    LetterStatus, LogRecord, OrderStore as _, Partition, PartitionCommit, Topic,
+    Commit, CommitError, DeadLetter, DeadLetters as _, EventLog, LetterFilter, LetterStatus,
+    LogRecord, OrderStore as _, Partition, PartitionCommit, Topic,
 };
 use projection::{Decided, Discarded, Known, Projected, Projection, Refolded};
 use testkit::{log, sample};
@@ -100,11 +100,7 @@ impl Rival {
 
     /// Every dead letter that parks an order, in log order.
     async fn parking(&self) -> Vec<DeadLetter> {
-        let filter = LetterFilter {
-            consumer: Some(Consumer::Projector),
-            statuses: vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard],
-            order: None,
-        };
+        let filter = LetterFilter::undecided(None);
         let mut letters = self.store.letters(&filter, None, 1_000).await.unwrap();
         letters.retain(|letter| letter.parks.is_some());
         letters

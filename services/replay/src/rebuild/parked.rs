@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use events::OrderId;
-use ports::{
-    Consumer, DeadLetter, DeadLetters, LetterFilter, LetterStatus, Offset, Partition, Position,
-    StoreError,
-};
+use ports::{DeadLetter, DeadLetters, LetterFilter, Offset, Partition, Position, StoreError};
 
 use super::discards::LETTERS;
 
@@ -39,11 +36,7 @@ impl Parked {
 
     /// Adds those that wait now. None is taken out: one that goes on meanwhile has moved.
     pub(super) async fn look(&mut self, letters: &dyn DeadLetters) -> Result<(), StoreError> {
-        let filter = LetterFilter {
-            consumer: Some(Consumer::Projector),
-            statuses: vec![LetterStatus::Open, LetterStatus::Retry, LetterStatus::Discard],
-            order: None,
-        };
+        let filter = LetterFilter::undecided(None);
         let mut after = None;
         loop {
             let page = letters.letters(&filter, after, LETTERS).await?;
